@@ -1,0 +1,40 @@
+# Every target sets up .venv by itself when needed.  `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Operators run single-threaded and the code uses cores itself; several test workers must not fight over them.
+export OMP_NUM_THREADS = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export DO_NOT_TRACK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## create .venv and install VoiceFlow with everything that developing it needs
+
+# pip with constraints: an unpinned torch brings gigabytes of CUDA, an unpinned fastapi breaks Prefect's server.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup ## train, evaluate and export a small model on synthetic voices: the whole chain, on CPU, in minutes
+	$(BIN)/voiceflow run --config demo
+
+test: setup ## run every test
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: setup ## ruff and mypy --strict, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and what the demo left
+	rm -rf $(VENV) voiceflow-store

@@ -1,0 +1,1 @@
+"""Ready-made run configurations; `voiceflow run --config demo` finds them by name."""

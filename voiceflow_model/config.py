@@ -1,0 +1,193 @@
+"""The run configuration: one TOML file, typed, frozen, and strict. Each section lives beside what it configures."""
+
+import copy
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from voiceflow_model.data.conversation import ConversationConfig
+from voiceflow_model.data.corpora import CorpusConfig
+from voiceflow_model.data.espeak import EspeakCorpusConfig
+from voiceflow_model.data.lanes import StreamConfig
+from voiceflow_model.errors import ConfigError
+from voiceflow_model.evaluation.settings import EvaluationConfig, GateConfig
+from voiceflow_model.network.model import NetworkConfig
+from voiceflow_model.section import Section
+from voiceflow_model.training.settings import SessionConfig, TrainingConfig
+
+Phase = Literal["validate", "train"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+
+class PhaseConfig(Section):
+    """One training phase. An epoch is a stated number of conversations, never a vague pass over the data."""
+
+    epochs: int = Field(ge=1)
+    windows_per_epoch: int = Field(ge=1)
+    validate_every_epochs: int = Field(1, ge=1, description="the last epoch is always validated")
+    corpus: CorpusConfig | None = Field(None, description="instead of the run's [corpus]")
+    continue_from_validate: bool = Field(False, description="start from the weights of the validate phase")
+
+
+class RunConfig(Section):
+    """Everything a run is made of."""
+
+    name: str = "run"
+    seed: int = Field(0, ge=0, lt=2**31)
+    corpus: CorpusConfig = EspeakCorpusConfig()
+    stream: StreamConfig = StreamConfig()
+    conversation: ConversationConfig = ConversationConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    phases: "PhasesConfig"
+    evaluation: EvaluationConfig = EvaluationConfig()
+    gates: GateConfig = GateConfig()
+    session: SessionConfig = SessionConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunConfig":
+        most = len(self.conversation.speakers) - 1
+        if most > self.network.num_speakers:
+            raise ValueError(
+                f"conversation.speakers allows {most} speakers in a window and network.num_speakers is "
+                f"{self.network.num_speakers}"
+            )
+        training, lanes = self.training, self.stream.lanes
+        if training.batch_size % lanes or lanes % training.gradient_shards:
+            raise ValueError(
+                f"training.batch_size ({training.batch_size}) must be a multiple of stream.lanes ({lanes}), that of "
+                f"training.gradient_shards ({training.gradient_shards})"
+            )
+        return self
+
+    def phase(self, phase: Phase) -> PhaseConfig:
+        """The section of a phase."""
+        return self.phases.validate_ if phase == "validate" else self.phases.train
+
+    def corpus_of(self, phase: Phase) -> CorpusConfig:
+        """The corpus that a phase reads."""
+        return self.phase(phase).corpus or self.corpus
+
+    def steps_per_epoch(self, phase: Phase) -> int:
+        """Optimisation steps in an epoch of a phase: its windows, in whole batches."""
+        return max(1, self.phase(phase).windows_per_epoch // self.training.batch_size)
+
+    def identity(self) -> dict[str, Any]:
+        """The part of the configuration that decides the result; resuming a run with another one is refused."""
+        whole = self.model_dump(mode="json", by_alias=True, exclude={"name", "session"})
+        for key in ("decode_threads", "ram_mb"):
+            del whole["stream"][key]
+        return whole
+
+    def hash(self) -> str:
+        """Of the identity: 12 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+class PhasesConfig(Section):
+    """Validate the pipeline on little data first, then train."""
+
+    validate_: PhaseConfig = Field(alias="validate")
+    train: PhaseConfig
+
+
+RunConfig.model_rebuild()
+
+
+def load_config(name_or_file: str, settings: Iterable[str] = ()) -> RunConfig:
+    """Read `configs/NAME.toml` or a file, then apply `section.key=value` settings. Raises ConfigError."""
+    return parse_config(_read(name_or_file), settings)
+
+
+def parse_config(table: Mapping[str, Any], settings: Iterable[str] = ()) -> RunConfig:
+    """A table as read from TOML, with settings applied. Raises ConfigError naming the key and the nearest right one."""
+    whole = copy.deepcopy(dict(table))
+    for setting in settings:
+        _apply(whole, setting)
+    try:
+        return RunConfig.model_validate(whole)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        raise ConfigError(f"the configuration is not valid:\n{problems}") from error
+
+
+def shipped() -> list[str]:
+    """Names of the configurations that come with VoiceFlow."""
+    return sorted(f.name.removesuffix(".toml") for f in files("configs").iterdir() if f.name.endswith(".toml"))
+
+
+def _read(name_or_file: str) -> dict[str, Any]:
+    if name_or_file in shipped():
+        return tomllib.loads((files("configs") / f"{name_or_file}.toml").read_text())
+    path = Path(name_or_file)
+    if not path.is_file():
+        near = difflib.get_close_matches(name_or_file, shipped(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"no configuration {name_or_file!r}: give a TOML file or one of {', '.join(shipped())}{hint}")
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _apply(table: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting!r}: write section.key=value, for example --set training.batch_size=16")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word or path is a string
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {setting!r}: {section!r} is a value, not a section")
+    table[last] = value
+
+
+def _explain(problem: Any) -> str:
+    """One line: where, what, and for an unknown key the nearest key that exists there."""
+    location = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+        return f"{_path(location)}: unknown key; {advice}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{_path(location) or 'configuration'}: {message}"
+
+
+def _path(location: Sequence[str]) -> str:
+    """Dotted, without the tags that a discriminated union adds."""
+    tags = {"espeak", "files"}
+    return ".".join(part for i, part in enumerate(location) if not (part in tags and i and location[i - 1] == "corpus"))
+
+
+def _keys_at(location: Sequence[str]) -> list[str]:
+    """The keys a section accepts, following the schema as pydantic reports it."""
+    model: Any = RunConfig
+    for part in location:
+        fields = {f.alias or name: f for name, f in model.model_fields.items()} if _is_model(model) else {}
+        if part in fields:
+            model = fields[part].annotation
+        else:  # the tag of a union member
+            model = next((m for m in _members(model) if m.model_fields["kind"].default == part), model)
+    return [f.alias or name for name, f in model.model_fields.items()] if _is_model(model) else []
+
+
+def _is_model(candidate: Any) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
+
+
+def _members(annotation: Any) -> list[Any]:
+    if _is_model(annotation):
+        return [annotation] if "kind" in annotation.model_fields else []
+    return [m for part in get_args(annotation) for m in _members(part)]

@@ -1,0 +1,1 @@
+"""Speech to training examples: corpora, decoding, streams, simulated conversations."""

@@ -1,0 +1,46 @@
+"""Rooms and noise, synthesised: no recording is needed and every draw is keyed."""
+
+from functools import cache
+
+import numpy as np
+from scipy.signal import oaconvolve
+
+from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
+from voiceflow_model.data.keyed import keyed
+
+_COLOURS = (0.0, 0.5, 1.0, 1.5, 2.0)  # spectral slopes 1/f^a: white, ..., pink, ..., brown
+_BANK_S = 30
+
+
+def add_room(dry: Samples, rng: np.random.Generator, rt60_s: tuple[float, float] = (0.1, 0.4)) -> Samples:
+    """Convolve with a synthetic room: a direct path and an exponentially decaying diffuse tail.
+
+    The tail falls by 60 dB in `rt60_s` (drawn from the range) and carries -15 to -3 dB of the direct energy (Polack's
+    statistical model of late reverberation, 1988). Length and alignment are kept.
+    """
+    rt60 = rng.uniform(*rt60_s)
+    length = int(0.6 * rt60 * SAMPLE_RATE_HZ)
+    t = np.arange(1, length, dtype=np.float32) / SAMPLE_RATE_HZ
+    tail = rng.standard_normal(length - 1, dtype=np.float32) * np.exp(-6.9 * t / rt60)
+    tail *= 10 ** (rng.uniform(-15, -3) / 20) / np.linalg.norm(tail)
+    wet: Samples = oaconvolve(dry, np.concatenate([[np.float32(1)], tail]))[: len(dry)].astype(np.float32)
+    return wet
+
+
+@cache
+def _noise_bank() -> Samples:
+    """(colours, samples): half a minute of unit-variance noise of each colour, the same in every process."""
+    white = keyed("noise bank").standard_normal((len(_COLOURS), _BANK_S * SAMPLE_RATE_HZ), dtype=np.float32)
+    spectrum = np.fft.rfft(white)
+    hz = np.fft.rfftfreq(white.shape[1], 1 / SAMPLE_RATE_HZ)
+    coloured = np.fft.irfft(spectrum / np.maximum(hz, 50.0) ** (np.array(_COLOURS)[:, None] / 2), n=white.shape[1])
+    bank: Samples = (coloured / coloured.std(axis=1, keepdims=True)).astype(np.float32)
+    return bank
+
+
+def noise(samples: int, rng: np.random.Generator) -> Samples:
+    """Unit-variance stationary noise of a random colour, shape (samples,)."""
+    bank = _noise_bank()
+    start = int(rng.integers(bank.shape[1]))
+    colour: Samples = bank[rng.integers(len(bank))]
+    return np.take(colour, np.arange(start, start + samples), mode="wrap")

@@ -1,0 +1,193 @@
+"""From single-speaker utterances to a conversation with exact labels, in RAM, as a pure function of its generator."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from voiceflow_model.data.augment import add_room, noise
+from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
+from voiceflow_model.data.turns import TurnStatistics, TurnStyle, turn_statistics
+from voiceflow_model.section import Section
+
+FRAME = 320  # samples of a 20 ms label frame
+_FADE = np.linspace(0, 1, 80, dtype=np.float32)  # 5 ms: a cut inside speech must not click
+
+
+class ConversationConfig(Section):
+    """How conversations are simulated."""
+
+    window_s: float = Field(10.0, gt=0.5, multiple_of=0.02)
+    speakers: tuple[float, ...] = Field((0.04, 0.2, 0.4, 0.36), description="probability of 0, 1, 2, ... speakers")
+    turn_style: TurnStyle = "voxconverse"
+    overlap_probability: float | None = Field(None, ge=0, le=1, description="of a change of speaker; None: as measured")
+    max_turn_s: float = Field(8.0, gt=0)
+    level_db: tuple[float, float] = Field((-6.0, 6.0), description="of a speaker, relative to the others")
+    snr_db: tuple[float, float] = (5.0, 20.0)
+    noiseless_share: float = Field(
+        0.1, ge=0, le=1, description="conversations without added noise, digital silence kept"
+    )
+    room_share: float = Field(0.3, ge=0, le=1, description="conversations with synthetic reverberation")
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "ConversationConfig":
+        if abs(sum(self.speakers) - 1) > 1e-6 or min(self.speakers) < 0:
+            raise ValueError(f"speakers must be probabilities that sum to 1, not to {sum(self.speakers):g}")
+        return self
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Decoded speech of one speaker in the pool, trimmed to its speech."""
+
+    key: str
+    speaker: int  # class of the speaker, as in SpeakerClasses
+    samples: NDArray[np.int16] = field(repr=False)  # a whole number of frames
+    activity: NDArray[np.bool_] = field(repr=False)  # (frames,)
+
+
+class Turn(NamedTuple):
+    """Where a stretch of an utterance was put. In frames; `into` may be negative: it began before the window."""
+
+    slot: int  # index of the speaker in this conversation
+    key: str
+    offset: int  # first frame taken from the utterance
+    into: int  # frame of the conversation at which it starts
+    frames: int
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A mixture and its labels. `sources` are the clean, levelled tracks that the mixture was made from."""
+
+    samples: Samples  # (samples,)
+    activity: NDArray[np.bool_]  # (frames, speakers)
+    speakers: tuple[int, ...]  # class of each column
+    turns: tuple[Turn, ...]
+    sources: NDArray[np.float32]  # (speakers, samples)
+
+
+def simulate(
+    utterances: Mapping[int, Sequence[Utterance]],
+    rng: np.random.Generator,
+    config: ConversationConfig,
+    *,
+    duration_s: float | None = None,
+    speakers: int | None = None,
+) -> Conversation:
+    """Draw one conversation among the speakers of `utterances` (class -> its utterances, each non-empty).
+
+    Speech of one speaker keeps its order and never overlaps itself; at most two speak at once, as in the powerset.
+    Without `speakers` their number is drawn from the configuration, bounded by how many there are.
+    """
+    frames = round((duration_s or config.window_s) * SAMPLE_RATE_HZ) // FRAME
+    if speakers is None:
+        speakers = int(rng.choice(len(config.speakers), p=config.speakers))
+    present = sorted(utterances)
+    cast = rng.choice(len(present), size=min(speakers, len(present)), replace=False)
+    classes = tuple(present[i] for i in cast)
+    tapes = [_Tape([utterances[c][i] for i in rng.permutation(len(utterances[c]))]) for c in classes]
+    turns = _take_turns(tapes, frames, rng, config) if tapes else ()
+    sources, activity = _place(tapes, turns, frames)
+    samples = _record(sources, rng, config)
+    return Conversation(samples, activity, classes, turns, sources)
+
+
+class _Tape:
+    """One speaker's utterances end to end, in order, played round and round."""
+
+    def __init__(self, utterances: Sequence[Utterance]) -> None:
+        self.utterances = utterances
+        self.number, self.offset = 0, 0
+
+    def cut(self, frames: int) -> tuple[Utterance, int, int]:
+        """The next stretch of about `frames`: (utterance, first frame, frames), ending at a pause where one is near."""
+        utterance = self.utterances[self.number % len(self.utterances)]
+        start, total = self.offset, len(utterance.activity)
+        end = min(start + frames, total)
+        pauses = np.flatnonzero(~utterance.activity[end : end + 50])
+        end = end + int(pauses[0]) if len(pauses) else end
+        if total - end < 25:  # no crumbs under half a second
+            end = total
+        self.number, self.offset = (self.number + 1, 0) if end == total else (self.number, end)
+        return utterance, start, end - start
+
+
+def _take_turns(
+    tapes: Sequence[_Tape], frames: int, rng: np.random.Generator, config: ConversationConfig
+) -> tuple[Turn, ...]:
+    """Let the speakers talk from some time before frame 0 until the window is full."""
+    statistics = turn_statistics(config.turn_style)
+    overlap = statistics.overlap_probability if config.overlap_probability is None else config.overlap_probability
+    talkative = rng.dirichlet(np.full(len(tapes), 3.0))
+    last_end = np.full(len(tapes), -(10**9))  # of each speaker's speech
+    turns: list[Turn] = []
+    slot = int(rng.integers(len(tapes)))
+    at = -int(rng.integers(0, round(config.max_turn_s * 50)))
+    while True:
+        wanted = min(statistics.draw(statistics.turn_s, rng), config.max_turn_s) * 50
+        utterance, offset, length = tapes[slot].cut(max(10, round(wanted)))
+        if at >= frames:
+            return tuple(turns)
+        turns.append(Turn(slot, utterance.key, offset, at, length))
+        last_end[slot] = max(last_end[slot], at + length)
+        following = _next_speaker(slot, talkative, statistics, rng)
+        latest = int(last_end.max())
+        at = latest + _gap(following == slot, overlap, statistics, rng)
+        # own speech never overlaps itself, and a third voice waits for one of two to end
+        two_speaking_until = int(np.sort(last_end)[-2]) if len(tapes) > 1 else latest
+        at = max(at, int(last_end[following]), two_speaking_until, turns[-1].into + 5)
+        slot = following
+
+
+def _next_speaker(slot: int, talkative: NDArray[np.float64], s: TurnStatistics, rng: np.random.Generator) -> int:
+    if len(talkative) == 1 or rng.random() >= s.change_probability:
+        return slot
+    weights = talkative.copy()
+    weights[slot] = 0
+    return int(rng.choice(len(weights), p=weights / weights.sum()))
+
+
+def _gap(same: bool, overlap_probability: float, s: TurnStatistics, rng: np.random.Generator) -> int:
+    """Frames from the latest end of speech to the next start: negative is overlap."""
+    if same:
+        return round(s.draw(s.pause_same_s, rng) * 50)
+    if rng.random() < overlap_probability:
+        return -round(s.draw(s.overlap_s, rng) * 50)
+    return round(s.draw(s.pause_change_s, rng) * 50)
+
+
+def _place(tapes: Sequence[_Tape], turns: Sequence[Turn], frames: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Put the turns on one clean track per speaker: sources (speakers, samples), activity (frames, speakers)."""
+    sources = np.zeros((len(tapes), frames * FRAME), np.float32)
+    activity = np.zeros((frames, len(tapes)), bool)
+    by_key = {u.key: u for tape in tapes for u in tape.utterances}
+    for turn in turns:
+        first, last = max(0, turn.into), min(frames, turn.into + turn.frames)
+        if last <= first:
+            continue
+        utterance, shift = by_key[turn.key], turn.offset - turn.into
+        piece = utterance.samples[(first + shift) * FRAME : (last + shift) * FRAME].astype(np.float32) / 32768
+        piece[: len(_FADE)] *= _FADE
+        piece[-len(_FADE) :] *= _FADE[::-1]
+        sources[turn.slot, first * FRAME : last * FRAME] = piece
+        activity[first:last, turn.slot] = utterance.activity[first + shift : last + shift]
+    return sources, activity
+
+
+def _record(sources: NDArray[np.float32], rng: np.random.Generator, config: ConversationConfig) -> Samples:
+    """Levels, room, noise and the recording's gain. `sources` are levelled in place."""
+    for source in sources:
+        level = np.sqrt(np.mean(source[source != 0] ** 2)) if source.any() else 1.0
+        source *= 0.05 / max(level, 1e-4) * 10 ** (rng.uniform(*config.level_db) / 20)
+    in_room = rng.random() < config.room_share
+    tracks = [add_room(s, rng) if in_room and s.any() else s for s in sources]
+    mixture: Samples = np.sum(tracks, axis=0, dtype=np.float32) if tracks else np.zeros(sources.shape[1], np.float32)
+    if rng.random() >= config.noiseless_share:
+        mixture = mixture + noise(len(mixture), rng) * np.float32(0.05 * 10 ** (-rng.uniform(*config.snr_db) / 20))
+    peak = float(np.abs(mixture).max())
+    gain = 10 ** (rng.uniform(-25, -1) / 20) / max(peak, 1e-3)
+    return mixture * np.float32(gain)

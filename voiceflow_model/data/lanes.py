@@ -1,0 +1,126 @@
+"""Lanes: fixed readers whose order of examples is a pure function of (seed, lane, number), resumable in O(pool).
+
+A lane walks its share of the corpus's shards and keeps the utterances of its last `pool_blocks` blocks of `block_rows`
+rows decoded in RAM. Example i is drawn from that pool by a generator keyed by (seed, lane, i); after every
+`draws_per_block` examples the oldest block leaves and the next one enters. Hence:
+
+- reuse: an utterance is decoded once and may serve in `pool_blocks * draws_per_block` examples;
+- resuming needs a few integers (examples drawn; pass, shard and row of the oldest live block) and re-reads one pool;
+- nothing depends on how many threads, processes or ranks there are.
+
+A library's shuffle buffer gives none of these: it loses and repeats items when resumed (docs/adr/0001-lanes.md).
+"""
+
+from collections import Counter, deque
+from concurrent.futures import Executor, Future
+from typing import NamedTuple
+
+from pydantic import Field, model_validator
+
+from voiceflow_model.data.conversation import Conversation, ConversationConfig, Utterance, simulate
+from voiceflow_model.data.corpus import SAMPLE_RATE_HZ
+from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.walk import Block, Cursor, Walk
+from voiceflow_model.errors import CorpusError
+from voiceflow_model.section import Section
+
+_ROWS_BEFORE_JUDGING = 100
+
+
+class StreamConfig(Section):
+    """How utterances are read, kept and reused. Everything but `decode_threads` and `ram_mb` fixes the order."""
+
+    lanes: int = Field(4, ge=1, le=256)
+    pool_blocks: int = Field(4, ge=1)
+    block_rows: int = Field(8, ge=1)
+    draws_per_block: int = Field(16, ge=1, description="examples drawn before the oldest block is replaced")
+    max_utterance_s: float = Field(20.0, gt=1, description="longer utterances are cut to this, at a drawn place")
+    speeds: tuple[float, ...] = Field((1.0,), description="each speed of a voice counts as another speaker")
+    max_broken_share: float = Field(0.01, ge=0, le=1, description="more undecodable rows than this stop the run")
+    ram_mb: int = Field(2000, ge=16, description="refused at start if the pools could outgrow it")
+    decode_threads: int = Field(2, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "StreamConfig":
+        if 1.0 not in self.speeds:
+            raise ValueError("speeds must contain 1.0, the voice as recorded")
+        seconds = self.lanes * (self.pool_blocks + 1) * self.block_rows * self.max_utterance_s
+        needed = seconds * SAMPLE_RATE_HZ * 2 / 1e6
+        if needed > self.ram_mb:
+            raise ValueError(
+                f"the pools may need {needed:.0f} MB and ram_mb is {self.ram_mb}: lower lanes, pool_blocks, block_rows "
+                "or max_utterance_s, or raise ram_mb"
+            )
+        return self
+
+
+class LaneState(NamedTuple):
+    """All that a checkpoint keeps of a lane."""
+
+    drawn: int = 0
+    oldest: Cursor = Cursor()
+    rows: int = 0  # read before the oldest live block
+    broken: tuple[tuple[str, int], ...] = ()  # of these, undecodable ones by cause
+
+
+class Lane:
+    """One lane of a stream. Draw from one thread at a time; the next block is read ahead on `readers`."""
+
+    def __init__(
+        self,
+        number: int,
+        walk: Walk,
+        config: StreamConfig,
+        conversation: ConversationConfig,
+        readers: Executor,
+        state: LaneState | None = None,
+    ) -> None:
+        self.number, self.walk, self.config, self.conversation = number, walk, config, conversation
+        self.readers = readers
+        self.state = state or LaneState()
+        self.pool: deque[Block] = deque()
+        self._ahead: Future[Block] = self._read(self.state.oldest)
+
+    def draw(self) -> Conversation:
+        """The next example; `state` then describes the one after it."""
+        while len(self.pool) < self.config.pool_blocks:
+            self._admit(self._ahead.result())
+        by_speaker: dict[int, list[Utterance]] = {}
+        for block in self.pool:
+            for utterance in block.utterances:
+                by_speaker.setdefault(utterance.speaker, []).append(utterance)
+        example = simulate(by_speaker, keyed(self.walk.seed, "draw", self.number, self.state.drawn), self.conversation)
+        self.state = self.state._replace(drawn=self.state.drawn + 1)
+        if self.state.drawn % self.config.draws_per_block == 0:
+            self._retire(self.pool.popleft())
+        return example
+
+    @property
+    def broken(self) -> Counter[str]:
+        """Undecodable rows met so far, by cause."""
+        return Counter(dict(self.state.broken)) + Counter(b.cause for block in self.pool for b in block.broken)
+
+    def _read(self, start: Cursor) -> Future[Block]:
+        return self.readers.submit(self.walk.read_block, self.number, start, self.config.block_rows)
+
+    def _admit(self, block: Block) -> None:
+        self.pool.append(block)
+        self._ahead = self._read(block.following)
+        rows = self.state.rows + sum(b.rows for b in self.pool)
+        broken = self.broken
+        if rows >= _ROWS_BEFORE_JUDGING and broken.total() > self.config.max_broken_share * rows:
+            causes = ", ".join(f"{n} {cause}" for cause, n in broken.most_common())
+            last = next(str(e) for b in reversed(self.pool) for e in b.broken)
+            raise CorpusError(
+                f"{broken.total()} of {rows} utterances cannot be decoded ({causes}), more than "
+                f"stream.max_broken_share = {self.config.max_broken_share:g} allows; the last one: {last}. Repair or "
+                "remove them, or raise the limit"
+            )
+        if len(self.pool) == self.config.pool_blocks and not any(b.utterances for b in self.pool):
+            raise CorpusError(f"none of {rows} utterances can be decoded; the last one: {self.pool[-1].broken[-1]}")
+
+    def _retire(self, block: Block) -> None:
+        broken = Counter(dict(self.state.broken)) + Counter(b.cause for b in block.broken)
+        self.state = LaneState(
+            self.state.drawn, block.following, self.state.rows + block.rows, tuple(sorted(broken.items()))
+        )

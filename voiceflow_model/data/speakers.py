@@ -1,0 +1,35 @@
+"""The one map from a speaker's name to the class the network learns."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SpeakerClasses:
+    """Class = index in the sorted names x number of speeds + index of the speed.
+
+    A voice played at another speed is another speaker (Yamamoto et al. 2019), hence the speeds. The map depends on
+    nothing but names and speeds, so it is the same in every session, rank and split; it is stored with the run.
+    """
+
+    names: tuple[str, ...]
+    speeds: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if list(self.names) != sorted(set(self.names)):
+            raise ValueError("speaker names must be sorted and unique")
+        if 1.0 not in self.speeds:
+            raise ValueError("speeds must contain 1.0")
+
+    def __len__(self) -> int:
+        return len(self.names) * len(self.speeds)
+
+    def of(self, name: str, speed: float = 1.0) -> int:
+        """The class of a name at a speed; KeyError for a stranger."""
+        if not hasattr(self, "_index"):
+            object.__setattr__(self, "_index", {n: i for i, n in enumerate(self.names)})
+        index: dict[str, int] = self._index  # type: ignore[attr-defined]
+        return index[name] * len(self.speeds) + self.speeds.index(speed)
+
+    def speaker(self, class_number: int) -> str:
+        """The name behind a class, whatever its speed."""
+        return self.names[class_number // len(self.speeds)]

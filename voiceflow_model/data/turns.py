@@ -1,0 +1,79 @@
+"""Turn taking as measured on real conversations: how long people speak, pause, and talk over each other.
+
+`voiceflow_model/data/turns_*.json` hold the statistics alone, fitted by `benchmarks/fit_turns.py` from reference RTTMs
+of AMI train and VoxConverse dev. Following Landini et al. 2022 ("From simulated mixtures to simulated conversations"),
+gaps between turns are drawn from what was measured, not placed at random.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+
+from voiceflow_model.section import Section
+
+TurnStyle = Literal["ami", "voxconverse"]
+_QUANTILES = np.linspace(0.01, 0.99, 25)
+
+
+class TurnStatistics(Section):
+    """Probabilities, and quantiles of durations in seconds (25 of them, from the 1st to the 99th percentile)."""
+
+    source: str
+    turns: int
+    change_probability: float
+    overlap_probability: float
+    turn_s: tuple[float, ...]
+    pause_same_s: tuple[float, ...]
+    pause_change_s: tuple[float, ...]
+    overlap_s: tuple[float, ...]
+
+    def draw(self, quantiles_s: tuple[float, ...], rng: np.random.Generator) -> float:
+        """One duration in seconds from a quantile table of this record, by inverse transform sampling."""
+        return float(np.interp(rng.uniform(0.01, 0.99), _QUANTILES, quantiles_s))
+
+
+@cache
+def turn_statistics(style: TurnStyle) -> TurnStatistics:
+    """The shipped statistics of one kind of conversation."""
+    return TurnStatistics(**json.loads((files("voiceflow_model.data") / f"turns_{style}.json").read_text()))
+
+
+def fit_turns(recordings: Iterable[list[tuple[float, float, str]]], source: str) -> TurnStatistics:
+    """Measure statistics on recordings, each a list of (start_s, end_s, speaker) turns.
+
+    A turn is compared with the latest end of speech before it: a positive gap is a pause (same speaker or change), a
+    negative one with another speaker an overlap, whose length is what both share.
+    """
+    durations: list[float] = []
+    same: list[float] = []
+    change: list[float] = []
+    overlap: list[float] = []
+    for turns in recordings:
+        end, who = float("-inf"), ""
+        for start_s, end_s, speaker in sorted(turns):
+            durations.append(end_s - start_s)
+            if who and start_s >= end:
+                (same if speaker == who else change).append(start_s - end)
+            elif who and speaker != who:
+                overlap.append(min(end, end_s) - start_s)
+            if end_s > end:
+                end, who = end_s, speaker
+    others = len(change) + len(overlap)
+    return TurnStatistics(
+        source=source,
+        turns=len(durations),
+        change_probability=round(others / (others + len(same)), 4),
+        overlap_probability=round(len(overlap) / others, 4),
+        turn_s=_table(durations),
+        pause_same_s=_table(same),
+        pause_change_s=_table(change),
+        overlap_s=_table(overlap),
+    )
+
+
+def _table(values: list[float]) -> tuple[float, ...]:
+    return tuple(np.quantile(values, _QUANTILES).round(3).tolist())

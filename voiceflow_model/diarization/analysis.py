@@ -1,0 +1,107 @@
+"""What the network says about a recording, before any decision that a tuning parameter could change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from voiceflow_model.diarization.pooling import Floats, Mask, attentive_statistics, clean_masks
+
+Ints = NDArray[np.int64]
+
+MIN_CLEAN_S = 0.2  # an embedding of less speech than this is mostly noise
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Contiguous stretches of activity of one local speaker in one window, ordered by (window, local, start)."""
+
+    window: Ints  # (runs,)
+    local: Ints  # (runs,)
+    start: Ints  # (runs,) first frame, counted from the start of the window
+    end: Ints  # (runs,) one past the last frame
+    embedding: Floats  # (runs, dim), unit length
+    clean_s: Floats  # (runs,) seconds during which nobody else speaks
+
+    def __len__(self) -> int:
+        return len(self.window)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Local speakers of every window, and an embedding for each of them and for each of their runs.
+
+    Depends on the model and `window_hop_s` only, so a threshold search analyses each recording once. Features are
+    pooled while they are at hand and not kept: an hour needs about 20 MB, not gigabytes.
+    """
+
+    frame_s: float
+    total_frames: int
+    starts: Ints  # (windows,) first frame of each window
+    probabilities: Floats  # (windows, frames, num_speakers)
+    decisions: Mask  # (windows, frames, num_speakers)
+    embeddings: Floats  # (windows, num_speakers, dim), unit length; zeros for a local speaker who says nothing
+    clean_s: Floats  # (windows, num_speakers) seconds during which nobody else speaks
+    runs: Runs
+
+
+def local_activity(logits: Floats, powerset: Sequence[Sequence[int]], num_speakers: int) -> tuple[Floats, Mask]:
+    """Probabilities and decisions (windows, frames, num_speakers) from powerset logits (windows, frames, classes).
+
+    The decision is the most probable *class* (Plaquet and Bredin 2023, arXiv:2310.13025); it needs no threshold.
+    """
+    member = np.zeros((len(powerset), num_speakers), np.float32)
+    for row, speakers in enumerate(powerset):
+        member[row, list(speakers)] = 1
+    probabilities = softmax(logits.astype(np.float32), axis=-1) @ member
+    return probabilities, member[logits.argmax(axis=-1)] > 0
+
+
+def find_runs(active: Mask) -> tuple[Ints, Ints, Ints, Ints]:
+    """Window, local speaker, start and end (runs,) of every stretch of True in (windows, frames, num_speakers)."""
+    by_speaker = np.moveaxis(active, 1, 2).astype(np.int8)  # (windows, num_speakers, frames)
+    edges = np.diff(by_speaker, axis=2, prepend=0, append=0)
+    window, local, start = np.nonzero(edges == 1)
+    return window, local, start, np.nonzero(edges == -1)[2]
+
+
+def pool_windows(
+    decisions: Mask, features: Floats, attention: Floats, weight: Floats, bias: Floats, frame_s: float
+) -> tuple[Floats, Floats, Runs]:
+    """Embeddings (windows, num_speakers, dim), clean seconds (windows, num_speakers) and the runs of a few windows.
+
+    decisions (windows, frames, num_speakers), features (windows, frames, width), attention (windows, frames).
+    """
+    windows, _, speakers = decisions.shape
+    solo = decisions.sum(axis=2) == 1  # (windows, frames)
+    window, local, start, end = find_runs(decisions)
+    embeddings = np.zeros((windows, speakers, len(bias)), np.float32)
+    run_embedding = np.zeros((len(window), len(bias)), np.float32)
+    run_clean = np.zeros(len(window), np.float32)
+    for w in np.unique(window):
+        mine = np.flatnonzero(window == w)
+        frames = np.arange(decisions.shape[1])
+        of_runs = (frames >= start[mine, None]) & (frames < end[mine, None])  # (runs, frames)
+        masks = np.concatenate([decisions[w].T, of_runs])
+        masks = clean_masks(masks, solo[w], round(MIN_CLEAN_S / frame_s))
+        pooled = attentive_statistics(features[w], attention[w], masks, weight, bias)
+        embeddings[w], run_embedding[mine] = pooled[:speakers], pooled[speakers:]
+        run_clean[mine] = (of_runs & solo[w]).sum(axis=1) * frame_s
+    clean_s = (decisions & solo[..., None]).sum(axis=1).astype(np.float32) * np.float32(frame_s)
+    return embeddings, clean_s, Runs(window, local, start, end, run_embedding, run_clean)
+
+
+def join_runs(parts: Sequence[tuple[int, Runs]], dim: int) -> Runs:
+    """One `Runs` from (number of its first window, runs) parts in order."""
+    if not parts:
+        none = np.empty(0, np.int64)
+        return Runs(none, none, none, none, np.empty((0, dim), np.float32), np.empty(0, np.float32))
+    return Runs(
+        np.concatenate([runs.window + first for first, runs in parts]),
+        *(
+            np.concatenate([getattr(runs, name) for _, runs in parts])
+            for name in ("local", "start", "end", "embedding", "clean_s")
+        ),
+    )

@@ -1,0 +1,45 @@
+"""What a VoiceFlow ONNX file says about itself, as JSON in its metadata under the key "voiceflow"."""
+
+from pydantic import Field
+
+from voiceflow_model.section import Section
+
+METADATA_KEY = "voiceflow"
+
+
+class Tuning(Section):
+    """Decision parameters, tuned on development conversations and stored with the model."""
+
+    window_hop_s: float = Field(2.5, gt=0, description="distance between the starts of neighbouring windows")
+    merge_similarity: float = Field(0.5, ge=-1, le=1, description="clusters closer than this (mean cosine) merge")
+    min_cluster_share: float = Field(0.02, ge=0, lt=1, description="smaller clusters dissolve into the nearest one")
+    onset: float = Field(0.5, gt=0, lt=1, description="a turn starts where the aggregated score rises above this")
+    offset: float = Field(0.5, gt=0, lt=1, description="and ends where it falls below this")
+    min_turn_s: float = Field(0.1, ge=0, description="shorter turns are dropped")
+    min_pause_s: float = Field(0.1, ge=0, description="shorter pauses inside a turn are filled")
+    min_embed_s: float = Field(0.4, ge=0, description="local speakers with less clean speech do not found clusters")
+    reassign_margin: float = Field(0.05, ge=0, le=2, description="a run moves to a centroid nearer by more than this")
+
+
+class ModelCard(Section):
+    """Everything needed to run an exported model. Written by `voiceflow_model.export`, read by `Diarizer`.
+
+    The graph: input `waveform` (batch, samples) float32 at 16 kHz, any batch and length; outputs
+    `logits` (batch, frames, classes), frames = samples // 320; `embeddings` (batch, num_speakers, dim), L2-normalised,
+    pooled over the model's own decisions; `features` (batch, frames, width) and `attention` (batch, frames), from which
+    an embedding of any set of frames is pooled; and the constants `pool_weight` (dim, 2 * width), `pool_bias` (dim,):
+
+        w = softmax of attention over the chosen frames;  mu = sum w x;  sigma = sqrt(max(sum w x^2 - mu^2, 1e-4))
+        embedding = l2_normalise(pool_weight @ [mu; sigma] + pool_bias)
+    """
+
+    schema_version: int = 1
+    sample_rate_hz: int = 16_000
+    frame_s: float = 0.02
+    window_s: float = 10.0
+    num_speakers: int
+    powerset: tuple[tuple[int, ...], ...] = Field(description="class -> local speakers active; class 0 is silence")
+    config_hash: str
+    run_id: str
+    step: int
+    tuning: Tuning = Tuning()

@@ -1,0 +1,26 @@
+"""What is measured on a trained model, and what it must reach."""
+
+from pydantic import Field
+
+from voiceflow_model.section import Section
+
+
+class EvaluationConfig(Section):
+    """Validation during training, and the simulated recordings of held-out speakers."""
+
+    validation_conversations: int = Field(96, ge=1)
+    validation_utterances: int = Field(192, ge=1)
+    dev_recordings: int = Field(12, ge=2, description="of dev speakers; decision parameters are tuned on them")
+    test_recordings: int = Field(24, ge=2, description="of test speakers; DER is reported on them")
+    recording_s: float = Field(45.0, ge=10)
+    speakers: tuple[int, int] = Field((2, 3), description="fewest and most speakers of a recording")
+    overlap_probability: float | None = Field(None, ge=0, le=1, description="as in [conversation], for recordings")
+    seed: int = Field(1000, ge=0)
+
+
+class GateConfig(Section):
+    """Below these a model is kept but never promoted to `latest`."""
+
+    accuracy: float = Field(0.80, ge=0, le=1, description="frame and speaker accuracy must both exceed it")
+    der: float = Field(0.15, ge=0, description="DER must stay under it: collar 0, overlap scored, unknown count")
+    parity: float = Field(1e-4, gt=0, description="largest difference between ONNX Runtime and torch")

@@ -1,0 +1,173 @@
+"""The evaluate stage: what users would get from this run's model, measured through the file that they would run."""
+
+import hashlib
+from itertools import combinations
+
+import numpy as np
+
+from voiceflow_model.config import RunConfig
+from voiceflow_model.data.activity import voice_activity
+from voiceflow_model.data.corpora import open_corpus
+from voiceflow_model.data.corpus import Corpus
+from voiceflow_model.diarization.card import ModelCard, Tuning
+from voiceflow_model.diarization.onnx_runtime import Diarizer
+from voiceflow_model.diarization.plot import timeline_png
+from voiceflow_model.errors import GateMissed
+from voiceflow_model.evaluation.der import Score, score
+from voiceflow_model.evaluation.pictures import curves_png
+from voiceflow_model.evaluation.recording import Recording
+from voiceflow_model.evaluation.report import DerReport
+from voiceflow_model.evaluation.simulated import overlap_share, simulated_recordings
+from voiceflow_model.evaluation.tuning import tune
+from voiceflow_model.evaluation.verification import equal_error_rate
+from voiceflow_model.export.onnx import export_onnx, with_card
+from voiceflow_model.network.powerset import powerset_classes
+from voiceflow_model.runs.session import Session
+from voiceflow_model.section import Section
+from voiceflow_model.training.progress import Listener
+from voiceflow_model.training.trained import trained_model
+from voiceflow_model.training.validation import spread_utterances
+
+_EER_UTTERANCES = 200
+
+
+class EvaluationResult(Section):
+    """The record that the evaluate stage leaves."""
+
+    report: DerReport
+    overlap: float
+    eer: float
+    tuning: Tuning
+    model: str
+    model_path: str
+    model_sha256: str
+    report_at: str
+    pictures: tuple[str, ...]
+
+
+def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> EvaluationResult:
+    """Candidate export, tuning on dev speakers, DER and EER on test speakers, report with pictures."""
+    model, step = trained_model(config, session.store, session.record)
+    run_id = session.record.run_id
+    card = ModelCard(
+        num_speakers=config.network.num_speakers,
+        window_s=config.conversation.window_s,
+        powerset=powerset_classes(config.network.num_speakers),
+        config_hash=config.hash(),
+        run_id=run_id,
+        step=step,
+    )
+    data = export_onnx(model, card)
+    corpus = open_corpus(config.corpus_of("train"))
+    listener.say("evaluate: tuning on conversations of dev speakers")
+    tuning = tune(Diarizer.load(data, threads=2), simulated_recordings(config, corpus, "dev"))
+    data = with_card(data, card.model_copy(update={"tuning": tuning}))
+    diarizer = Diarizer.load(data, threads=2)
+    listener.say("evaluate: scoring conversations of test speakers")
+    recordings = simulated_recordings(config, corpus, "test")
+    report = score_recordings(
+        diarizer, recordings, f"simulated conversations of test speakers, seed {config.evaluation.seed}"
+    )
+    folder = f"runs/{run_id}"
+    store, model_path = session.store, f"{folder}/model.onnx"
+    store.write(model_path, data)
+    pictures = _pictures(session, diarizer, recordings, report)
+    for path, picture in pictures.items():
+        store.write(path, picture)
+    eer = verification_eer(diarizer, corpus)
+    result = EvaluationResult(
+        report=report,
+        overlap=overlap_share(recordings),
+        eer=eer,
+        tuning=tuning,
+        model=store.uri(model_path),
+        model_path=model_path,
+        model_sha256=hashlib.sha256(data).hexdigest(),
+        report_at=store.uri(f"{folder}/report/report.md"),
+        pictures=tuple(store.uri(path) for path in pictures),
+    )
+    store.write(f"{folder}/report/report.md", markdown(config, session, result).encode())
+    return result
+
+
+def check_der(config: RunConfig, result: EvaluationResult) -> None:
+    """Raises GateMissed when DER is not under `gates.der`."""
+    if result.report.der >= config.gates.der:
+        raise GateMissed(
+            f"DER {result.report.der:.1%} is not under {config.gates.der:.0%} (gates.der): the model is kept at "
+            f"{result.model} and is not promoted; the report is at {result.report_at}"
+        )
+
+
+def score_recordings(diarizer: Diarizer, recordings: list[Recording], dataset: str) -> DerReport:
+    """Diarize and score: collar 0, overlap scored, number of speakers unknown."""
+    scores: list[Score] = [
+        score(one.name, one.reference, diarizer.diarize(one.samples), one.scored) for one in recordings
+    ]
+    return DerReport.from_scores(scores, dataset)
+
+
+def verification_eer(diarizer: Diarizer, corpus: Corpus) -> float:
+    """Equal error rate over all pairs of utterances of held-out speakers (dev and test), through the exported file."""
+    names: list[str] = []
+    embeddings = []
+    for split in ("dev", "test"):
+        for name, samples in spread_utterances(corpus, split, _EER_UTTERANCES // 2):
+            names.append(name)
+            embeddings.append(diarizer.embed(samples, voice_activity(samples)))
+    vectors = np.stack(embeddings)
+    pairs = list(combinations(range(len(names)), 2))
+    same = [names[i] == names[j] for i, j in pairs]
+    return equal_error_rate([vectors[i] @ vectors[j] for i, j in pairs], same).rate
+
+
+def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> str:
+    """The report for people."""
+    rows = [
+        f"| {phase} | {done.result['accuracy']['frame_accuracy']:.1%} ({done.result['accuracy']['frame_majority']:.1%}) "
+        f"| {done.result['accuracy']['speaker_accuracy']:.1%} ({done.result['accuracy']['speaker_majority']:.1%}) "
+        f"| {done.result['windows']:,} |"
+        for phase, done in session.record.stages.items()
+        if "accuracy" in done.result
+    ]
+    return "\n".join(
+        [
+            f"# VoiceFlow run `{session.record.run_id}`",
+            "",
+            f"Configuration `{config.name}` ({config.hash()}, seed {config.seed}), corpus {config.corpus.kind}.",
+            "",
+            "## Accuracy on held-out speech of training speakers",
+            "",
+            "| phase | frames (always one class) | speakers (always the most frequent) | windows |",
+            "| --- | ---: | ---: | ---: |",
+            *rows,
+            "",
+            "![training curves](curves.png)",
+            "",
+            "## Diarization of speakers never trained on",
+            "",
+            f"Overlap: {result.overlap:.1%} of speech time. Verification EER: {result.eer:.1%}.",
+            "",
+            result.report.to_markdown(),
+            *(f"![{p}]({p})" for p in (path.rsplit("/", 1)[1] for path in result.pictures) if p != "curves.png"),
+            "",
+        ]
+    )
+
+
+def _pictures(session: Session, diarizer: Diarizer, recordings: list[Recording], report: DerReport) -> dict[str, bytes]:
+    """Training curves, and the median and the worst recording: path -> PNG."""
+    folder = f"runs/{session.record.run_id}/report"
+    curves = {p: s.result["curve"] for p, s in session.record.stages.items() if "curve" in s.result}
+    pictures = {f"{folder}/curves.png": curves_png(curves)}
+    by_der = sorted(report.files, key=lambda one: one.der)
+    named = {one.name: one for one in recordings}
+    for word, one in (("median", by_der[len(by_der) // 2]), ("worst", by_der[-1])):
+        recording = named[one.name]
+        pictures[f"{folder}/timeline-{word}.png"] = timeline_png(
+            diarizer.diarize(recording.samples),
+            recording.duration_s,
+            reference=recording.reference,
+            title=f"{one.name}, the {word} of {len(by_der)}: DER {one.der:.1%}",
+        )
+    return pictures

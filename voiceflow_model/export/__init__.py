@@ -1,0 +1,1 @@
+"""From a trained state to the one file that users run."""

@@ -1,0 +1,1 @@
+"""The one network: log-mel front end, convolutional trunk, segmentation and embedding heads."""

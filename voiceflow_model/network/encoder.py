@@ -1,0 +1,46 @@
+"""The shared trunk: 1-D ConvNeXt blocks over log-mel frames (Liu et al. 2022, "A ConvNet for the 2020s")."""
+
+from torch import Tensor, nn
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over channels of (batch, channels, frames): no statistic crosses examples, so batches may be split."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, frames) -> the same shape."""
+        y: Tensor = super().forward(x.transpose(1, 2)).transpose(1, 2)
+        return y
+
+
+class ConvBlock(nn.Module):
+    """Depthwise convolution in time, then a pointwise bottleneck, added to its input. (batch, channels, frames)."""
+
+    def __init__(self, channels: int, dilation: int, kernel: int = 7, expansion: int = 2) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(
+            channels, channels, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=channels
+        )
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, expansion * channels)
+        self.contract = nn.Linear(expansion * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, frames) -> the same shape."""
+        y = self.norm(self.depthwise(x).transpose(1, 2))  # (batch, frames, channels)
+        y = self.contract(nn.functional.gelu(self.expand(y), approximate="tanh"))
+        return x + y.transpose(1, 2)
+
+
+class Encoder(nn.Module):
+    """Log-mel (batch, mels, T) at 10 ms -> features (batch, channels, T // 2) at 20 ms."""
+
+    def __init__(self, mels: int, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(mels, channels, kernel_size=5, stride=2, padding=2)
+        self.norm = ChannelNorm(channels)
+        self.blocks = nn.Sequential(*[ConvBlock(channels, dilation=(1, 2, 4)[i % 3]) for i in range(blocks)])
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """See the class; T even."""
+        features: Tensor = self.blocks(self.norm(self.stem(mel)))
+        return features

@@ -1,0 +1,105 @@
+"""`FastDiarizationModel`: waveform in, who-speaks-when logits and one embedding per local speaker out, in one pass."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from voiceflow_model.network.embedding import EmbeddingHead, clean_masks
+from voiceflow_model.network.encoder import Encoder
+from voiceflow_model.network.frontend import LogMel
+from voiceflow_model.network.powerset import Powerset
+from voiceflow_model.network.segmentation import SegmentationHead
+from voiceflow_model.section import Section
+
+EncoderType = Literal["lightweight-cnn"]
+SAMPLES_PER_FRAME = 320  # 20 ms at 16 kHz
+
+
+class NetworkConfig(Section):
+    """The network's shape. The defaults are the full size."""
+
+    num_speakers: int = Field(3, ge=2, le=4, description="local speakers of one window (K)")
+    hidden_size: int = Field(256, ge=16, le=1024, multiple_of=8, description="channels of the trunk")
+    encoder_type: EncoderType = "lightweight-cnn"
+    blocks: int = Field(9, ge=1, le=32)
+    attention_blocks: int = Field(2, ge=0, le=8)
+    mels: int = Field(80, ge=20, le=128)
+    embedding_dim: int = Field(192, ge=16, le=512)
+
+
+class Output(NamedTuple):
+    """What the network says about a batch of windows."""
+
+    logits: Tensor  # (batch, frames, powerset classes)
+    embeddings: Tensor  # (batch, K, dim), L2-normalised
+    features: Tensor  # (batch, frames, width): what embeddings are pooled from
+    attention: Tensor  # (batch, frames)
+
+
+class FastDiarizationModel(nn.Module):
+    """Joint segmentation and speaker embedding over one trunk.
+
+    `FastDiarizationModel(num_speakers=3, hidden_size=256, encoder_type="lightweight-cnn")` is the public constructor;
+    `from_config` builds the same from a `NetworkConfig`.
+    """
+
+    def __init__(
+        self,
+        num_speakers: int = 3,
+        hidden_size: int = 256,
+        encoder_type: EncoderType = "lightweight-cnn",
+        *,
+        blocks: int = 9,
+        attention_blocks: int = 2,
+        mels: int = 80,
+        embedding_dim: int = 192,
+    ) -> None:
+        super().__init__()
+        if encoder_type != "lightweight-cnn":
+            raise ValueError(f"encoder_type={encoder_type!r}: only 'lightweight-cnn' exists")
+        self.powerset = Powerset(num_speakers)
+        self.frontend = LogMel(mels)
+        self.encoder = Encoder(mels, hidden_size, blocks)
+        self.segmentation = SegmentationHead(
+            hidden_size, len(self.powerset.classes), attention_blocks, heads=max(1, hidden_size // 32)
+        )
+        self.embedding = EmbeddingHead(hidden_size, 2 * hidden_size, embedding_dim)
+
+    @classmethod
+    def from_config(cls, config: NetworkConfig) -> "FastDiarizationModel":
+        """Build the network that a configuration describes."""
+        return cls(**config.model_dump())
+
+    def forward(self, waveform: Tensor, activity: Tensor | None = None) -> Output:
+        """Waveform (batch, samples), samples a multiple of 320 -> `Output`.
+
+        Embeddings are pooled where `activity` (batch, frames, K) says; without it, where the model's own decisions do.
+        """
+        features = self.encoder(self.frontend(waveform))  # (batch, channels, frames)
+        logits = self.segmentation(features)
+        x, attention = self.embedding.frames(features)
+        if activity is None:
+            membership: Tensor = self.powerset.membership.to(logits.device)
+            chosen = logits >= logits.amax(-1, keepdim=True)  # one-hot argmax, without a gather for the exporter
+            activity = chosen.to(logits.dtype) @ membership
+        embeddings = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype)))
+        return Output(logits, embeddings, x, attention)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def frames_of(samples: int) -> int:
+    """Number of 20 ms frames the network emits for a window of `samples`."""
+    return samples // SAMPLES_PER_FRAME
+
+
+def seeded_model(config: NetworkConfig, seed: int) -> FastDiarizationModel:
+    """A freshly initialised network, the same for the same seed whatever ran before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FastDiarizationModel.from_config(config)

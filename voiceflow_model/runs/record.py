@@ -1,0 +1,138 @@
+"""What is known about a run: the one JSON document that is its single source of truth (`runs/<run_id>/run.json`)."""
+
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from voiceflow_model.errors import ConfigError, RunConflict
+
+SCHEMA_VERSION = 1
+
+RunState = Literal["new", "running", "yielded", "failed", "done"]
+PhaseStatus = Literal["running", "done", "failed"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9\-_.]{0,62}")
+
+
+class _Entry(BaseModel):
+    # "constants": a metric that is not a number survives the round trip (JSON null would not load as a float).
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Lease(_Entry):
+    """The right to advance the run; times are unix seconds by the holder's clock.
+
+    `fence` grows with every holder. `token` is unique to one acquisition, so that no two holders ever write equal
+    records. `host` names a machine since its boot (see `lease.this_host`).
+    """
+
+    owner: str
+    host: str
+    pid: int
+    fence: int
+    token: str
+    ttl_s: float
+    expires_at: float
+
+
+class CheckpointEntry(_Entry):
+    """A committed checkpoint: where its payload lies and what it must hash to; `metric` is what `best` judged."""
+
+    step: int
+    path: str
+    bytes: int
+    sha256: str
+    metric: float | None = None
+    best: bool = False
+
+
+class PhaseRecord(_Entry):
+    """A training phase: how far it is committed, and a bounded history of small points (step, loss, ...) for curves."""
+
+    status: PhaseStatus = "running"
+    step: int = 0
+    total_steps: int = 0
+    metrics: dict[str, float] = {}
+    checkpoints: tuple[CheckpointEntry, ...] = ()
+    history: tuple[dict[str, float], ...] = ()
+
+
+class StageRecord(_Entry):
+    """A finished stage: its JSON result, valid for as long as `key` (its inputs and settings) is the same."""
+
+    key: str
+    result: dict[str, Any]
+    finished_at: float
+
+
+class SessionRecord(_Entry):
+    """One worker's turn: the last phase it committed in, and from which step to which. Times are unix seconds."""
+
+    owner: str
+    fence: int
+    started_at: float
+    phase: str | None = None
+    ended_at: float | None = None
+    why: str = ""
+    from_step: int | None = None
+    to_step: int | None = None
+
+
+class RunRecord(_Entry):
+    """Everything a worker, a supervisor or a person needs to go on with a run.
+
+    `identity` is the part of the configuration that may not change, `config_hash` its hash. `fence` is that of the
+    last lease ever granted. `attempts` counts sessions since something was last committed or finished: a budget on
+    it stops crash loops without stopping long runs. `why` explains `state`.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    state: RunState = "new"
+    why: str = ""
+    config_hash: str
+    identity: dict[str, Any]
+    fence: int = 0
+    lease: Lease | None = None
+    attempts: int = 0
+    phases: dict[str, PhaseRecord] = {}
+    stages: dict[str, StageRecord] = {}
+    sessions: tuple[SessionRecord, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """The record as JSON."""
+        return self.model_dump_json(indent=1).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> "RunRecord":
+        """The record in `data`, read from `where`. Raises RunConflict when this version cannot read it."""
+        try:
+            content = json.loads(data)
+            version = content["schema_version"]
+            if version <= SCHEMA_VERSION:
+                return cls.model_validate(content)
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunConflict(
+                f"{where} is not a readable run record ({error}); restore an earlier version of the object, "
+                "or choose another --run-id"
+            ) from error
+        raise RunConflict(
+            f"{where} has schema {version} and this VoiceFlow reads up to {SCHEMA_VERSION}; upgrade VoiceFlow "
+            "(pip install -U voiceflow), or choose another --run-id"
+        )
+
+
+def checked_name(name: str, what: str = "run id") -> str:
+    """The name itself when it may be part of an object path, else ConfigError."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{what} {name!r} is refused: up to 63 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit"
+        )
+    return name
+
+
+def record_path(run_id: str) -> str:
+    """Where a run's record lies in its store. Raises ConfigError for an impossible run id."""
+    return f"runs/{checked_name(run_id)}/run.json"

@@ -1,0 +1,122 @@
+"""The four stages of a run, each callable by itself, each finished once: validate, train, evaluate, export.
+
+A stage that the run record already names as finished under the same configuration returns its stored result at once.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from voiceflow_model.config import PHASES, Phase, RunConfig
+from voiceflow_model.data.corpora import open_corpus
+from voiceflow_model.errors import GateMissed
+from voiceflow_model.evaluation.stage import EvaluationResult, evaluate_model
+from voiceflow_model.export.stage import ExportResult, export_model
+from voiceflow_model.runs.heartbeat import heartbeat
+from voiceflow_model.runs.run import Run
+from voiceflow_model.runs.session import Session
+from voiceflow_model.section import Section
+from voiceflow_model.store import Store
+from voiceflow_model.training.phase import PhaseResult, train_phase
+from voiceflow_model.training.preemption import StopRequest
+from voiceflow_model.training.progress import Listener, Terminal, describe
+
+Result = TypeVar("Result", bound=Section)
+STAGES = (*PHASES, "evaluate", "export")
+
+
+def open_run(config: RunConfig, store: Store, run_id: str) -> Run:
+    """The run of that name, created if new. Raises RunConflict when settings or the corpus itself have changed."""
+    fingerprints = {phase: open_corpus(config.corpus_of(phase)).fingerprint() for phase in PHASES}
+    identity = {**config.identity(), "corpus_fingerprints": fingerprints}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return Run.open(store, run_id, digest, identity)
+
+
+def run_phase(
+    config: RunConfig,
+    phase: Phase,
+    store: Store,
+    run_id: str,
+    *,
+    stop: StopRequest | None = None,
+    listener: Listener | None = None,
+) -> PhaseResult:
+    """Train one phase to its end and check its gate.
+
+    Raises GateMissed when the held-out accuracies stay under `gates.accuracy`; see `train_phase` for the rest.
+    """
+    stop, listener = stop or StopRequest(config.session.session_minutes), listener or Terminal()
+    with stop.on_signals():
+        result = _once(
+            config, store, run_id, phase, PhaseResult, listener, stop,
+            lambda session: train_phase(config, phase, session, stop=stop, listener=listener),
+        )  # fmt: skip
+    accuracy, gate = result.accuracy, config.gates.accuracy
+    if min(accuracy.frame_accuracy, accuracy.speaker_accuracy) <= gate:
+        raise GateMissed(
+            f"{phase}: {describe(accuracy)}; "
+            f"both must exceed {gate:.0%} (gates.accuracy). The run is kept in {store.uri(f'runs/{run_id}')}; train "
+            "longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
+        )
+    return result
+
+
+def run_evaluation(
+    config: RunConfig, store: Store, run_id: str, *, listener: Listener | None = None
+) -> EvaluationResult:
+    """Export a candidate, tune its decisions on dev speakers, measure it on test speakers, and check the DER gate.
+
+    Raises GateMissed when DER is not under `gates.der`.
+    """
+    listener = listener or Terminal()
+    result = _once(
+        config, store, run_id, "evaluate", EvaluationResult, listener, None,
+        lambda session: evaluate_model(config, session, listener),
+    )  # fmt: skip
+    check_der(config, result)
+    return result
+
+
+def run_export(config: RunConfig, store: Store, run_id: str, *, listener: Listener | None = None) -> ExportResult:
+    """Prove that the measured file computes what torch computes, then promote it to `latest`.
+
+    Raises GateMissed when they differ by more than `gates.parity`, or when the evaluation missed its own gate.
+    """
+    listener = listener or Terminal()
+    return _once(
+        config, store, run_id, "export", ExportResult, listener, None,
+        lambda session: export_model(config, session),
+    )  # fmt: skip
+
+
+def _once(
+    config: RunConfig,
+    store: Store,
+    run_id: str,
+    stage: str,
+    kind: type[Result],
+    listener: Listener,
+    stop: StopRequest | None,
+    work: Callable[[Session], Result],
+) -> Result:
+    """The stage's stored result, or its work under the run's lease."""
+    run = open_run(config, store, run_id)
+    key = config.hash()
+    if (done := run.record.stages.get(stage)) and done.key == key:
+        listener.say(f"{stage}: already done, skipped ({store.uri(f'runs/{run_id}/run.json')})")
+        return kind.model_validate(done.result)
+    ttl = config.session.lease_ttl_s
+    with run.lease(ttl_s=ttl, say=listener.say) as session:
+        found = session.stage_result(stage, key)  # another worker may have finished it while we waited
+        if found is None:
+            with heartbeat(session, ttl / 4, stop.request if stop else listener.say, listener.say):
+                try:
+                    found = work(session).model_dump(mode="json")
+                finally:
+                    listener.close()
+            session.finish_stage(stage, key, found)
+        last = stage == STAGES[-1]
+        session.release("done" if last else "yielded", "" if last else f"{stage} is done")
+        return kind.model_validate(found)

@@ -1,0 +1,1 @@
+"""The training core: one loop, its losses, and a state that survives anything."""

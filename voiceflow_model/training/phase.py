@@ -1,0 +1,218 @@
+"""One training phase, from wherever the run's last worker left it to its end, or to a clean yield."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from voiceflow_model.config import Phase, RunConfig
+from voiceflow_model.data.corpora import open_corpus
+from voiceflow_model.data.corpus import Corpus
+from voiceflow_model.data.lanes import StreamConfig
+from voiceflow_model.data.speakers import SpeakerClasses
+from voiceflow_model.data.stream import ConversationStream
+from voiceflow_model.data.walk import Walk
+from voiceflow_model.errors import CheckpointCorrupt, Yielded
+from voiceflow_model.runs.checkpoints import best, newest
+from voiceflow_model.runs.session import Session
+from voiceflow_model.section import Section
+from voiceflow_model.training.hardware import Hardware, choose_hardware
+from voiceflow_model.training.preemption import StopRequest
+from voiceflow_model.training.progress import Listener, Pace
+from voiceflow_model.training.state import TrainState
+from voiceflow_model.training.step import Stepper, StepReport
+from voiceflow_model.training.validation import Accuracy, ValidationSet, validation_set
+
+_CURVE_POINTS = 300
+
+
+class PhaseResult(Section):
+    """The record that a finished phase leaves."""
+
+    phase: Phase
+    steps: int
+    windows: int
+    speakers: int
+    parameters: int
+    accuracy: Accuracy
+    checkpoint: str
+    undecodable: dict[str, int]
+    curve: tuple[dict[str, float], ...]
+
+
+def train_phase(
+    config: RunConfig, phase: Phase, session: Session, *, stop: StopRequest, listener: Listener
+) -> PhaseResult:
+    """Train `phase` under a held lease until it is done.
+
+    Raises Yielded after a commit when `stop` asks for it, LeaseLost when another worker took the run over, Diverged,
+    and whatever the corpus or the store raise. Whatever happens, the last committed checkpoint stands.
+    """
+    hardware = choose_hardware(config.session, config.training)
+    corpus = open_corpus(config.corpus_of(phase))
+    names = SpeakerClasses(corpus.speakers("train"), config.stream.speeds)
+    state = _restore(config, phase, session, names, hardware, listener)
+    total = config.phase(phase).epochs * config.steps_per_epoch(phase)
+    held_out = _held_out(config, corpus, names)
+    with (
+        _stream(config, phase, corpus, names, state.stream) as stream,
+        Stepper(state, config.training, total, threads=hardware.threads, dtype=hardware.dtype) as step,
+    ):
+        loop = _Loop(config, phase, session, state, total, held_out, listener)
+        while state.step < total:
+            if stop.reason:
+                loop.commit()
+                raise Yielded(
+                    f"{phase} stopped at step {state.step} of {total}: {stop.reason}; the same command continues"
+                )
+            report = step(next(stream))
+            state.stream = stream.state
+            loop.after(report)
+        if not state.accuracy:
+            loop.validate()
+        checkpoint = loop.commit()
+    return PhaseResult(
+        phase=phase,
+        steps=state.step,
+        windows=state.step * config.training.batch_size,
+        speakers=len(names.names),
+        parameters=sum(p.numel() for p in state.model.parameters()),
+        accuracy=Accuracy.model_validate(state.accuracy),
+        checkpoint=checkpoint,
+        undecodable=dict(stream.broken),
+        curve=tuple(state.history),
+    )
+
+
+class _Loop:
+    """What happens around steps: curve, validation at epoch ends, saving when due."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        phase: Phase,
+        session: Session,
+        state: TrainState,
+        total: int,
+        held_out: ValidationSet,
+        listener: Listener,
+    ) -> None:
+        self.config, self.phase, self.session, self.state, self.total = config, phase, session, state, total
+        self.held_out, self.listener = held_out, listener
+        self.pace = Pace(config.training.batch_size)
+        self.per_epoch = config.steps_per_epoch(phase)
+        self.saved_at, self.saved_step = time.monotonic(), state.step
+
+    def after(self, report: StepReport) -> None:
+        """Book a step that was taken."""
+        state, epoch = self.state, -(-self.state.step // self.per_epoch)
+        state.smooth(report._asdict())
+        if state.step % max(1, self.total // _CURVE_POINTS) == 0 or state.step == self.total:
+            state.history.append({"step": state.step, **state.smoothed})
+        self.listener.tick(self.pace.tick(self.phase, state.step, self.total, epoch, report))
+        epoch_ends = state.step % self.per_epoch == 0
+        settings = self.config.phase(self.phase)
+        if epoch_ends and (epoch % settings.validate_every_epochs == 0 or state.step == self.total):
+            self.validate()
+        due = state.step - self.saved_step >= self.config.session.save_every_steps
+        if epoch_ends or due or time.monotonic() - self.saved_at >= self.config.session.save_every_s:
+            self.commit()
+
+    def validate(self) -> None:
+        """Measure the averaged model on what it never saw."""
+        state = self.state
+        accuracy = self.held_out.measure(state.averaged_model(), state.speakers, len(self.config.stream.speeds))
+        state.accuracy = accuracy.model_dump()
+        state.validated_step = state.step
+        if state.history:
+            state.history[-1] = {**state.history[-1], **{f"held_out_{k}": v for k, v in state.accuracy.items()}}
+        self.listener.validated(self.phase, -(-state.step // self.per_epoch), accuracy)
+        self.pace.skip()
+
+    def commit(self) -> str:
+        """Save; when this returns, any worker resumes here or later. Returns the checkpoint's address."""
+        state = self.state
+        if self.saved_step != state.step or not self._checkpoint():
+            judged = state.validated_step == state.step
+            score = Accuracy.model_validate(state.accuracy).score if judged else None
+            leads = score is not None and score >= state.best
+            if leads and score is not None:
+                state.best = score
+            self.session.commit(
+                self.phase,
+                state.step,
+                self.total,
+                state.to_bytes(),
+                metrics={**state.smoothed, **state.accuracy},
+                history_entry={"step": state.step, **state.smoothed},
+                metric=score,
+                best=leads,
+            )
+            self.saved_step = state.step
+        self.saved_at = time.monotonic()
+        self.pace.skip()
+        return self._checkpoint()
+
+    def _checkpoint(self) -> str:
+        phase = self.session.record.phases.get(self.phase)
+        entries = [e for e in phase.checkpoints if e.step == self.state.step] if phase else []
+        return self.session.store.uri(entries[-1].path) if entries else ""
+
+
+def _restore(
+    config: RunConfig, phase: Phase, session: Session, names: SpeakerClasses, hardware: Hardware, listener: Listener
+) -> TrainState:
+    """The state to go on from: the newest good checkpoint, another phase's weights, or a fresh start."""
+    state = TrainState.fresh(
+        config.network,
+        config.training,
+        len(names),
+        seed=config.seed,
+        config_hash=config.hash(),
+        device=hardware.device,
+        fp16=hardware.dtype == torch.float16,
+    )
+    found = newest(session.store, session.record, phase, listener.say)
+    if found is not None:
+        entry, data = found
+        state.load_bytes(data)
+        listener.say(f"{phase}: continuing from step {entry.step} ({session.store.uri(entry.path)})")
+    elif config.phase(phase).continue_from_validate and phase == "train":
+        earlier = best(session.store, session.record, "validate", listener.say)
+        if earlier is None:
+            raise CheckpointCorrupt(
+                "phases.train.continue_from_validate is set, but this run has no validate checkpoint: "
+                "run that phase first (`voiceflow train --phase validate`)"
+            )
+        state.start_from(earlier[1], same_speakers=config.corpus_of("validate") == config.corpus_of("train"))
+        listener.say(f"{phase}: starting from the weights of validate, step {earlier[0].step}")
+    return state
+
+
+def _stream(
+    config: RunConfig, phase: Phase, corpus: Corpus, names: SpeakerClasses, position: Mapping[str, Any]
+) -> ConversationStream:
+    """The phase's training conversations, from `position` on."""
+    seed = 2 * config.seed + (phase == "train")  # the phases see different conversations of one corpus
+    return ConversationStream(
+        Walk(corpus, "train", names, seed, config.stream.lanes, config.stream.max_utterance_s),
+        config.stream,
+        config.conversation,
+        num_speakers=config.network.num_speakers,
+        batch_size=config.training.batch_size,
+        shards=config.training.gradient_shards,
+        state=dict(position),
+    )
+
+
+def _held_out(config: RunConfig, corpus: Corpus, names: SpeakerClasses) -> ValidationSet:
+    """The same held-out conversations and utterances in every session of a run."""
+    settings = config.evaluation
+    lanes = StreamConfig(lanes=1, max_utterance_s=config.stream.max_utterance_s)
+    plain = SpeakerClasses(names.names)
+    walk = Walk(corpus, "validation", plain, settings.seed, 1, lanes.max_utterance_s)
+    with ConversationStream(
+        walk, lanes, config.conversation, num_speakers=config.network.num_speakers, batch_size=16
+    ) as stream:
+        return validation_set(corpus, plain, stream, settings.validation_conversations, settings.validation_utterances)

@@ -1,0 +1,98 @@
+"""One optimisation step, split into gradient shards that threads share and whose sum has one fixed order."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from types import TracebackType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from voiceflow_model.data.stream import Batch
+from voiceflow_model.errors import Diverged
+from voiceflow_model.network.model import SAMPLES_PER_FRAME
+from voiceflow_model.training import schedule
+from voiceflow_model.training.losses import aligned_classes, segmentation_loss
+from voiceflow_model.training.settings import TrainingConfig
+from voiceflow_model.training.state import TrainState
+
+_FRAMES_PER_S = 16_000 // SAMPLES_PER_FRAME
+
+
+class StepReport(NamedTuple):
+    """What one step measured, averaged over the batch."""
+
+    loss: float
+    segmentation: float
+    speaker: float
+    frame_accuracy: float
+
+
+class Stepper:
+    """Takes steps on a state.
+
+    Each shard of the batch is differentiated by itself and the gradients are added in shard order: one thread or
+    several give the same bits (ADR 0004). On CPU every shard runs single-threaded, which is also the fastest way to use
+    few cores on small layers.
+    """
+
+    def __init__(
+        self, state: TrainState, config: TrainingConfig, total_steps: int, *, threads: int, dtype: torch.dtype
+    ) -> None:
+        self.state, self.config, self.total, self.dtype = state, config, total_steps, dtype
+        self.device = next(state.model.parameters()).device
+        self._workers = ThreadPoolExecutor(threads, "step", initializer=torch.set_num_threads, initargs=(1,))
+
+    def __call__(self, batches: Sequence[Batch]) -> StepReport:
+        """One step on the shards of a batch. Raises Diverged when the loss is not a number."""
+        state, config = self.state, self.config
+        results = list(self._workers.map(self._differentiate, batches))
+        report = StepReport(*(sum(r[1][i] for r in results) / len(results) for i in range(len(StepReport._fields))))
+        if not torch.isfinite(torch.tensor(report.loss)):
+            raise Diverged(
+                f"the loss became {report.loss} at step {state.step}: lower training.learning_rate, or look at the "
+                "data with `voiceflow peek`"
+            )
+        for i, parameter in enumerate(state.parameters):
+            parameter.grad = reduce(torch.add, [r[0][i] for r in results]) / len(results)
+        for group in state.optimizer.param_groups:
+            group["lr"] = schedule.learning_rate(config, state.step, self.total)
+        state.scaler.unscale_(state.optimizer)
+        torch.nn.utils.clip_grad_norm_(state.parameters, config.clip_norm)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.step += 1
+        self._average()
+        return report
+
+    def __enter__(self) -> "Stepper":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._workers.shutdown()
+
+    def _differentiate(self, batch: Batch) -> tuple[list[Tensor], StepReport]:
+        """Gradients and measurements of one shard."""
+        state, config = self.state, self.config
+        waveform, activity, speakers = (torch.from_numpy(x).to(self.device, non_blocking=True) for x in batch)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            output = state.model(waveform, activity)
+        segmentation = segmentation_loss(output.logits, activity, state.model.powerset)
+        spoken = activity.sum(1) >= config.min_speaker_s * _FRAMES_PER_S  # (batch, K)
+        margin = schedule.margin(config, state.step, self.total)
+        speaker = state.speakers(output.embeddings[spoken], speakers[spoken], margin)
+        loss = segmentation + config.speaker_weight * speaker
+        gradients = torch.autograd.grad(state.scaler.scale(loss), state.parameters, materialize_grads=True)
+        with torch.no_grad():
+            hit = output.logits.argmax(-1) == aligned_classes(output.logits, activity, state.model.powerset)
+            report = StepReport(loss.item(), segmentation.item(), speaker.item(), hit.float().mean().item())
+        return list(gradients), report
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        state = self.state
+        decay = min(self.config.ema_decay, (1 + state.step) / (10 + state.step))
+        torch._foreach_lerp_(list(state.ema.values()), list(state.model.parameters()), 1 - decay)
