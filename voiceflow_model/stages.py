@@ -11,7 +11,7 @@ from typing import TypeVar
 from voiceflow_model.config import PHASES, Phase, RunConfig
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.errors import GateMissed
-from voiceflow_model.evaluation.stage import EvaluationResult, evaluate_model
+from voiceflow_model.evaluation.stage import EvaluationResult, check_der, evaluate_model
 from voiceflow_model.export.stage import ExportResult, export_model
 from voiceflow_model.runs.heartbeat import heartbeat
 from voiceflow_model.runs.run import Run

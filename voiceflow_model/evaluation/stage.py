@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from voiceflow_model.config import RunConfig
+from voiceflow_model.config import PHASES, RunConfig
 from voiceflow_model.data.activity import voice_activity
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import Corpus
@@ -24,6 +24,7 @@ from voiceflow_model.export.onnx import export_onnx, with_card
 from voiceflow_model.network.powerset import powerset_classes
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
+from voiceflow_model.training.phase import PhaseResult
 from voiceflow_model.training.progress import Listener
 from voiceflow_model.training.trained import trained_model
 from voiceflow_model.training.validation import spread_utterances
@@ -123,12 +124,11 @@ def verification_eer(diarizer: Diarizer, corpus: Corpus) -> float:
 
 def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> str:
     """The report for people."""
+    phases = [PhaseResult.model_validate(s.result) for name, s in session.record.stages.items() if name in PHASES]
     rows = [
-        f"| {phase} | {done.result['accuracy']['frame_accuracy']:.1%} ({done.result['accuracy']['frame_majority']:.1%}) "
-        f"| {done.result['accuracy']['speaker_accuracy']:.1%} ({done.result['accuracy']['speaker_majority']:.1%}) "
-        f"| {done.result['windows']:,} |"
-        for phase, done in session.record.stages.items()
-        if "accuracy" in done.result
+        f"| {p.phase} | {p.accuracy.frame_accuracy:.1%} ({p.accuracy.frame_majority:.1%}) "
+        f"| {p.accuracy.speaker_accuracy:.1%} ({p.accuracy.speaker_majority:.1%}) | {p.windows:,} |"
+        for p in phases
     ]
     return "\n".join(
         [

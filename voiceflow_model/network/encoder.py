@@ -3,17 +3,11 @@
 from torch import Tensor, nn
 
 
-class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over channels of (batch, channels, frames): no statistic crosses examples, so batches may be split."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, frames) -> the same shape."""
-        y: Tensor = super().forward(x.transpose(1, 2)).transpose(1, 2)
-        return y
-
-
 class ConvBlock(nn.Module):
-    """Depthwise convolution in time, then a pointwise bottleneck, added to its input. (batch, channels, frames)."""
+    """Depthwise convolution in time, then a pointwise bottleneck, added to its input.
+
+    Norms are over channels: no statistic crosses examples, so a batch may be split without changing its gradient.
+    """
 
     def __init__(self, channels: int, dilation: int, kernel: int = 7, expansion: int = 2) -> None:
         super().__init__()
@@ -28,7 +22,8 @@ class ConvBlock(nn.Module):
         """(batch, channels, frames) -> the same shape."""
         y = self.norm(self.depthwise(x).transpose(1, 2))  # (batch, frames, channels)
         y = self.contract(nn.functional.gelu(self.expand(y), approximate="tanh"))
-        return x + y.transpose(1, 2)
+        added: Tensor = x + y.transpose(1, 2)
+        return added
 
 
 class Encoder(nn.Module):
@@ -37,10 +32,11 @@ class Encoder(nn.Module):
     def __init__(self, mels: int, channels: int, blocks: int) -> None:
         super().__init__()
         self.stem = nn.Conv1d(mels, channels, kernel_size=5, stride=2, padding=2)
-        self.norm = ChannelNorm(channels)
+        self.norm = nn.LayerNorm(channels)
         self.blocks = nn.Sequential(*[ConvBlock(channels, dilation=(1, 2, 4)[i % 3]) for i in range(blocks)])
 
     def forward(self, mel: Tensor) -> Tensor:
         """See the class; T even."""
-        features: Tensor = self.blocks(self.norm(self.stem(mel)))
+        x = self.norm(self.stem(mel).transpose(1, 2)).transpose(1, 2)
+        features: Tensor = self.blocks(x)
         return features

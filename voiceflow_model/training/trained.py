@@ -10,7 +10,7 @@ from voiceflow_model.training.state import read_checkpoint
 
 
 def trained_model(config: RunConfig, store: Store, record: RunRecord) -> tuple[FastDiarizationModel, int]:
-    """The averaged weights of the best checkpoint, in eval mode on CPU, and its step. ConfigError before train is done."""
+    """The averaged weights of the best checkpoint and its step. Raises ConfigError before the phase is done."""
     found = best(store, record, "train") if "train" in record.stages else None
     if found is None:
         raise ConfigError(f"run {record.run_id}: its train phase is not done yet; finish it with `voiceflow train`")

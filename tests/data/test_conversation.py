@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voiceflow_model.data.conversation import FRAME, ConversationConfig, Utterance, simulate
+from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.turns import fit_turns, turn_statistics
+
+
+def voice(speaker: int, number: int, frames: int) -> Utterance:
+    rng = keyed("voice", speaker, number)
+    return Utterance(
+        f"{speaker}/{number}",
+        speaker,
+        (3000 * rng.standard_normal(frames * FRAME)).astype(np.int16),
+        rng.random(frames) > 0.1,
+    )
+
+
+POOL = {s: [voice(s, n, 60 + 40 * n) for n in range(3)] for s in range(5)}
+seeds = st.integers(0, 10**6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.sampled_from(["ami", "voxconverse"]), st.integers(0, 4))
+def test_at_most_two_speak_at_once_and_nobody_over_themselves(seed, style, speakers):
+    made = simulate(POOL, keyed(seed), ConversationConfig(turn_style=style), speakers=speakers)
+    assert made.activity.sum(axis=1).max(initial=0) <= 2
+    for slot in range(len(made.speakers)):
+        mine = sorted((t.into, t.into + t.frames) for t in made.turns if t.slot == slot)
+        assert all(end <= start for (_, end), (start, _) in zip(mine, mine[1:], strict=False))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_labels_are_where_the_clean_sources_are(seed):
+    made = simulate(POOL, keyed(seed), ConversationConfig(), speakers=3)
+    energy = (made.sources.reshape(len(made.speakers), -1, FRAME) ** 2).sum(-1).T  # (frames, speakers)
+    assert (energy[made.activity] > 0).all()
+    assert len(made.samples) == made.activity.shape[0] * FRAME == 160_000
+    assert np.isfinite(made.samples).all()
+    assert np.abs(made.samples).max() <= 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_each_speaker_keeps_the_order_of_their_speech(seed):
+    made = simulate(POOL, keyed(seed), ConversationConfig(), speakers=2)
+    for slot in range(2):
+        turns = [t for t in made.turns if t.slot == slot]
+        for before, after in zip(turns, turns[1:], strict=False):
+            if before.key == after.key and after.offset:
+                assert after.offset == before.offset + before.frames
+
+
+def test_the_generator_alone_decides():
+    one, two = (simulate(POOL, keyed("again", 5), ConversationConfig()) for _ in range(2))
+    assert one.turns == two.turns
+    np.testing.assert_array_equal(one.samples, two.samples)
+
+
+def test_silence_and_single_speakers_are_among_the_examples():
+    made = [simulate(POOL, keyed(n), ConversationConfig()) for n in range(80)]
+    assert {len(c.speakers) for c in made} == {0, 1, 2, 3}
+
+
+def test_noiseless_conversations_keep_digital_silence():
+    quiet = ConversationConfig(noiseless_share=1.0, room_share=0.0)
+    made = simulate(POOL, keyed(3), quiet, speakers=0)
+    assert not made.samples.any()
+
+
+def test_probabilities_of_speakers_must_sum_to_one():
+    with pytest.raises(ValueError, match="sum to 1"):
+        ConversationConfig(speakers=(0.5, 0.4))
+
+
+def test_more_overlap_asked_for_is_more_overlap():
+    def overlap(probability: float) -> float:
+        config = ConversationConfig(overlap_probability=probability)
+        made = [simulate(POOL, keyed(n), config, speakers=2).activity.sum(1) for n in range(60)]
+        return float(np.mean([(a == 2).sum() / max(1, (a > 0).sum()) for a in made]))
+
+    assert overlap(0.0) < 0.01 < overlap(0.5) < overlap(1.0)
+
+
+def test_turn_statistics_are_what_was_measured():
+    fitted = fit_turns([[(0, 2, "a"), (2.5, 4, "b"), (3, 5, "a"), (5.2, 6, "a")]], "example")
+    assert fitted.change_probability == round(2 / 3, 4)
+    assert fitted.overlap_probability == 0.5
+    assert set(fitted.overlap_s) == {1.0}
+    assert set(fitted.pause_change_s) == {0.5}
+    assert set(fitted.pause_same_s) == {0.2}
+
+
+@pytest.mark.parametrize("style", ["ami", "voxconverse"])
+def test_shipped_statistics_are_sorted_quantiles(style):
+    statistics = turn_statistics(style)
+    for table in (statistics.turn_s, statistics.pause_same_s, statistics.pause_change_s, statistics.overlap_s):
+        assert len(table) == 25
+        assert list(table) == sorted(table)

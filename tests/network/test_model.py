@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+
+from voiceflow_model.data.keyed import keyed
+from voiceflow_model.diarization.card import ModelCard
+from voiceflow_model.diarization.onnx_runtime import Diarizer
+from voiceflow_model.diarization.pooling import attentive_statistics
+from voiceflow_model.export.onnx import export_onnx, parity
+from voiceflow_model.network.embedding import clean_masks
+from voiceflow_model.network.frontend import LogMel
+from voiceflow_model.network.model import FastDiarizationModel, NetworkConfig, parameter_count, seeded_model
+from voiceflow_model.network.powerset import powerset_classes
+
+SMALL = NetworkConfig(hidden_size=16, blocks=2, attention_blocks=1, mels=20, embedding_dim=16)
+
+
+def audio(*shape: int) -> torch.Tensor:
+    return torch.from_numpy(0.1 * keyed("audio", *shape).standard_normal(shape, dtype=np.float32))
+
+
+def test_the_public_constructor_builds_the_full_size_within_its_budget():
+    model = FastDiarizationModel(num_speakers=3, hidden_size=256, encoder_type="lightweight-cnn")
+    assert 2_000_000 < parameter_count(model) <= 8_000_000
+
+
+def test_an_unknown_encoder_is_refused():
+    with pytest.raises(ValueError, match="lightweight-cnn"):
+        FastDiarizationModel(encoder_type="transformer")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(1, 1), (2, 50), (3, 500)])
+def test_a_frame_is_20_ms_for_any_batch_and_length(batch, frames):
+    output = seeded_model(SMALL, 0)(audio(batch, 320 * frames))
+    assert output.logits.shape == (batch, frames, 7)
+    assert output.embeddings.shape == (batch, 3, 16)
+    assert output.features.shape[:2] == output.attention.shape == (batch, frames)
+    assert torch.allclose(output.embeddings.norm(dim=-1), torch.ones(batch, 3), atol=1e-5)
+
+
+def test_examples_of_a_batch_do_not_see_each_other():
+    model, waveform = seeded_model(SMALL, 0), audio(2, 32_000)
+    together, alone = model(waveform), model(waveform[:1])
+    assert torch.allclose(together.logits[:1], alone.logits, atol=1e-5)
+
+
+def test_the_seed_alone_decides_the_weights():
+    torch.manual_seed(99)
+    first = seeded_model(SMALL, 7).state_dict()
+    torch.rand(5)
+    second, other = seeded_model(SMALL, 7).state_dict(), seeded_model(SMALL, 8).state_dict()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+def test_the_exported_front_end_is_the_trained_one(monkeypatch):
+    front, waveform = LogMel(40), audio(2, 16_000)
+    trained = front(waveform)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    assert torch.allclose(front(waveform), trained, atol=1e-4)
+
+
+def test_overlap_is_kept_out_of_pooling_unless_there_is_nothing_else():
+    activity = torch.zeros(1, 50, 2)
+    activity[0, :30, 0] = 1
+    activity[0, 25:45, 1] = 1  # 15 frames alone
+    activity[0, 45:50] = 1
+    masks = clean_masks(activity)
+    assert masks[0, 0].nonzero().flatten().tolist() == list(range(25))
+    assert masks[0, 1].nonzero().flatten().tolist() == list(range(30, 45))
+    buried = torch.ones(1, 20, 2)
+    assert clean_masks(buried).sum() == 40
+
+
+def test_the_exported_file_computes_what_torch_computes_and_says_what_it_is():
+    model = seeded_model(SMALL, 0)
+    card = ModelCard(num_speakers=3, powerset=powerset_classes(3), config_hash="c", run_id="r", step=3)
+    data = export_onnx(model, card)
+    assert parity(model, data) <= 1e-4
+    diarizer = Diarizer.load(data)
+    assert diarizer.card == card
+    voice = audio(1, 48_000)[0]
+    output = model(voice[None])
+    mask = np.zeros(150, bool)
+    mask[20:90] = True
+    head = model.embedding.embed
+    expected = attentive_statistics(
+        *(x[0].detach().numpy() for x in (output.features, output.attention)),
+        mask[None],
+        *(x.detach().numpy() for x in (head.weight, head.bias)),
+    )[0]
+    in_torch = model.embedding.pool(output.features, output.attention, torch.from_numpy(mask)[None, None].float())
+    np.testing.assert_allclose(diarizer.embed(voice.numpy(), mask), expected, atol=1e-5)
+    np.testing.assert_allclose(in_torch[0, 0].detach().numpy(), expected, atol=1e-5)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+
+from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.stream import NOBODY, Batch
+from voiceflow_model.errors import Diverged
+from voiceflow_model.network.model import NetworkConfig
+from voiceflow_model.training import schedule
+from voiceflow_model.training.settings import TrainingConfig
+from voiceflow_model.training.state import TrainState
+from voiceflow_model.training.step import Stepper
+
+SMALL = NetworkConfig(hidden_size=16, blocks=1, attention_blocks=1, mels=20, embedding_dim=16)
+CONFIG = TrainingConfig(learning_rate=1e-2, warmup_share=0.0, gradient_shards=2)
+
+
+def fresh() -> TrainState:
+    return TrainState.fresh(SMALL, CONFIG, 4, seed=0, config_hash="h", device=torch.device("cpu"))
+
+
+def batch(number: int, examples: int = 3) -> Batch:
+    rng = keyed("batch", number)
+    activity = np.zeros((examples, 50, 3), np.float32)
+    activity[:, :30, 0] = activity[:, 25:45, 1] = 1
+    waveform = 0.1 * rng.standard_normal((examples, 16_000), dtype=np.float32)
+    waveform[:, : 16_000 * 3 // 5] += 0.2 * np.sin(np.arange(9_600) * 0.2).astype(np.float32)
+    speakers = np.tile(np.array([[0, 1, NOBODY]]), (examples, 1))
+    return Batch(waveform, activity, speakers)
+
+
+def run(threads: int, steps: int) -> TrainState:
+    state = fresh()
+    with Stepper(state, CONFIG, steps, threads=threads, dtype=torch.float32) as step:
+        for n in range(steps):
+            step([batch(2 * n), batch(2 * n + 1)])
+    return state
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    assert run(threads=1, steps=4).to_bytes() == run(threads=2, steps=4).to_bytes()
+
+
+def test_training_learns():
+    state, losses = fresh(), []
+    with Stepper(state, CONFIG, 30, threads=2, dtype=torch.float32) as step:
+        losses = [step([batch(n % 3), batch(n % 3)]).loss for n in range(30)]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_averaged_weights_are_an_exponential_average_that_forgets_its_start():
+    state = fresh()
+    name, weight = next(iter(state.model.named_parameters()))
+    expected = weight.detach().clone()
+    with Stepper(state, CONFIG, 5, threads=1, dtype=torch.float32) as step:
+        for n in range(1, 6):
+            step([batch(2 * n), batch(2 * n + 1)])
+            decay = min(CONFIG.ema_decay, (1 + n) / (10 + n))
+            expected = decay * expected + (1 - decay) * weight.detach()
+    assert torch.allclose(state.ema[name], expected, atol=1e-6)
+
+
+def test_a_loss_that_is_no_number_stops_with_advice():
+    state = fresh()
+    poisoned = batch(0)._replace(waveform=np.full((3, 16_000), np.nan, np.float32))
+    with (
+        Stepper(state, CONFIG, 10, threads=1, dtype=torch.float32) as step,
+        pytest.raises(Diverged, match="learning_rate"),
+    ):
+        step([poisoned, batch(1)])
+    assert state.to_bytes() == fresh().to_bytes()
+
+
+def test_schedules_warm_up_ramp_and_end_where_they_say():
+    config = TrainingConfig(learning_rate=1.0, final_learning_rate_share=0.1, warmup_share=0.1, margin=0.2)
+    rates = [schedule.learning_rate(config, s, 100) for s in range(101)]
+    assert rates[0] == 0.1
+    assert max(rates) == rates[9] == rates[10] == 1.0
+    assert rates[100] == pytest.approx(0.1)
+    assert schedule.margin(config, 0, 100) == 0
+    assert schedule.margin(config, 99, 100) == 0.2

@@ -1,0 +1,1 @@
+"""VoiceFlow: train a speaker-diarization model from audio that is never stored."""
