@@ -22,10 +22,15 @@ _MOST_PICTURE_BYTES = 500_000
 
 
 def attempt(what: str, publish: Callable[[], object]) -> None:
-    """Publish inside a Prefect run; a failure is logged and forgotten, and outside a run nothing happens."""
-    if not in_run():
+    """Publish when Prefect is watching; outside a run nothing happens."""
+    if in_run():
+        harmless(what, publish)
+    else:
         logger().debug("%s: no Prefect run, so no artifact", what)
-        return
+
+
+def harmless(what: str, publish: Callable[[], object]) -> None:
+    """Publish; a failure is logged and forgotten, for no stage depends on being seen."""
     try:
         publish()
     except Exception as error:

@@ -28,6 +28,11 @@ def flow_ending(error: VoiceFlowError) -> State[Any]:
     return Failed(message=_sentence(error), data=error)
 
 
+def skipped(result: Result, where: str) -> State[Result]:
+    """The final state of a task whose result an earlier session left at `where`."""
+    return Completed(name="Skipped", message=f"finished in an earlier session, see {where}", data=result)
+
+
 def outcome(state: State[Result]) -> Result:
     """The record in a final state, or its error raised; also where an event loop runs, as in a notebook."""
     result: Result = state.result(_sync=True)  # type: ignore[call-overload]  # Prefect's own way to say "not async"

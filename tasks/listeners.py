@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from rich.console import Console
 
-from tasks.artifacts import artifact_key, attempt
+from tasks.artifacts import artifact_key, harmless
 from tasks.run_context import in_run, is_deployed, logger
 from voiceflow_model.config import RunConfig
 from voiceflow_model.training.progress import Listener, Terminal, Tick
@@ -97,7 +97,7 @@ class ProgressArtifact:
             self._next_at = self._clock() + _PUBLISH_EVERY_S
             percent = 100 * tick.step / tick.total
             here = copy_context()  # the Prefect run is known by context, which a thread does not inherit
-            self._pending = self._thread.submit(here.run, attempt, self._key, lambda: self._publish(percent))
+            self._pending = self._thread.submit(here.run, harmless, self._key, lambda: self._publish(percent))
 
     def validated(self, phase: str, epoch: int, accuracy: Accuracy) -> None:
         """See Listener; the log tells it."""

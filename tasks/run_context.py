@@ -1,5 +1,6 @@
 """Whether Prefect is watching: the same code runs under a server, in a test and in a notebook."""
 
+from datetime import datetime
 from logging import Logger, LoggerAdapter, getLogger
 from typing import Any
 
@@ -16,6 +17,13 @@ def is_deployed() -> bool:
     """Whether a worker runs this flow from a deployment; then nobody looks at the terminal."""
     flow = FlowRunContext.get()
     return flow is not None and flow.flow_run is not None and flow.flow_run.deployment_id is not None
+
+
+def due() -> datetime | None:
+    """When a schedule wanted this flow run, however late it starts; None when somebody asked for it."""
+    flow = FlowRunContext.get()
+    run = flow.flow_run if flow is not None else None
+    return run.expected_start_time if run is not None and run.auto_scheduled else None
 
 
 def logger() -> "Logger | LoggerAdapter[Any]":

@@ -1,16 +1,15 @@
 """A stage of the library as a Prefect task: retried when that can help, shown as skipped, yielded or failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
 from tasks.artifacts import attempt
-from tasks.ending import outcome, task_ending
+from tasks.ending import outcome, skipped, task_ending
 from tasks.retry import retry_transient
 from tasks.run_context import in_run
 from voiceflow_model.config import RunConfig
@@ -22,7 +21,6 @@ from voiceflow_model.store import Store, open_store
 Result = TypeVar("Result", bound=Section)
 Stage = Callable[[RunConfig, str, str], Result]
 Publish = Callable[[RunConfig, Store, Result], None]
-_RETRY_DELAYS_S = [10.0, 60.0, 300.0]
 
 
 class StageTask(Task[[RunConfig, str, str], Result]):
@@ -37,7 +35,7 @@ class StageTask(Task[[RunConfig, str, str], Result]):
 
 
 def stage_task(
-    stage: str, kind: type[Result], publish: Publish[Result]
+    stage: str, kind: type[Result], publish: Publish[Result], retry_delays_s: Sequence[float] = (10, 60, 300)
 ) -> Callable[[Stage[Result]], StageTask[Result]]:
     """Make a task of a function (config, store URL, run id) -> `kind`.
 
@@ -49,31 +47,30 @@ def stage_task(
     def decorate(function: Stage[Result]) -> StageTask[Result]:
         @wraps(function)
         def body(config: RunConfig, store_url: str, run_id: str) -> Any:  # the record, or a final state of Prefect
-            store = open_store(store_url)
-            before = stored_result(config, store, run_id, stage, kind)
             try:
-                result = function(config, store_url, run_id)
-            except VoiceFlowError as error:
-                if isinstance(error, GateMissed):
+                store = open_store(store_url)
+                before = stored_result(config, store, run_id, stage, kind)
+                try:
+                    result = function(config, store_url, run_id)
+                except GateMissed:
                     missed = stored_result(config, store, run_id, stage, kind)
                     if missed is not None:
                         attempt(stage, lambda: publish(config, store, missed))
+                    raise
+            except VoiceFlowError as error:
                 if error.retryable or not in_run():
                     raise
                 return task_ending(error)
             attempt(stage, lambda: publish(config, store, result))
-            if before is None or not in_run():
-                return result
-            where = store.uri(record_path(run_id))
-            return Completed(name="Skipped", message=f"finished in an earlier session, see {where}", data=result)
+            return result if before is None or not in_run() else skipped(result, store.uri(record_path(run_id)))
 
         return StageTask(
             body,
             name=f"voiceflow-{stage}",
             task_run_name=f"{stage} {{run_id}}",
             tags={"voiceflow", stage},
-            retries=len(_RETRY_DELAYS_S),
-            retry_delay_seconds=_RETRY_DELAYS_S,
+            retries=len(retry_delays_s),
+            retry_delay_seconds=[*retry_delays_s],
             retry_jitter_factor=0.3,
             retry_condition_fn=retry_transient,
             cache_policy=NO_CACHE,

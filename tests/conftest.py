@@ -13,6 +13,8 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 import pytest
 
+from voiceflow_model.config import RunConfig, parse_config
+
 
 @pytest.fixture(scope="session")
 def gcs_host() -> Iterator[str]:
@@ -52,3 +54,46 @@ def gcs_url(gcs_host: str, monkeypatch: pytest.MonkeyPatch) -> str:
     urllib.request.urlopen(urllib.request.Request(f"{gcs_host}/storage/v1/b", body, headers)).close()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_host)
     return f"gs://{bucket}"
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> RunConfig:
+    """The whole chain in seconds: four voices, a network of 9,000 parameters, gates that anything passes."""
+    return parse_config(
+        {
+            "name": "tiny",
+            "corpus": {
+                "kind": "espeak",
+                "voices_train": 4,
+                "voices_dev": 3,
+                "voices_test": 3,
+                "utterances_per_voice": 4,
+                "heldout_utterances_per_voice": 2,
+            },
+            "stream": {"lanes": 2, "pool_blocks": 2, "block_rows": 2, "draws_per_block": 4},
+            "conversation": {"window_s": 2.0, "speakers": [0.1, 0.5, 0.4]},
+            "network": {
+                "num_speakers": 2,
+                "hidden_size": 16,
+                "blocks": 1,
+                "attention_blocks": 0,
+                "mels": 20,
+                "embedding_dim": 16,
+            },
+            "training": {"batch_size": 4, "gradient_shards": 1},
+            "phases": {
+                "validate": {"epochs": 1, "windows_per_epoch": 8},
+                "train": {"epochs": 2, "windows_per_epoch": 8, "continue_from_validate": True},
+            },
+            "evaluation": {
+                "validation_conversations": 4,
+                "validation_utterances": 4,
+                "dev_recordings": 2,
+                "test_recordings": 2,
+                "recording_s": 10.0,
+                "speakers": [2, 2],
+            },
+            "gates": {"accuracy": 0.0, "der": 9.0},
+            "session": {"device": "cpu", "threads": 1},
+        }
+    )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,7 +31,7 @@ def test_at_most_two_speak_at_once_and_nobody_over_themselves(seed, style, speak
     assert made.activity.sum(axis=1).max(initial=0) <= 2
     for slot in range(len(made.speakers)):
         mine = sorted((t.into, t.into + t.frames) for t in made.turns if t.slot == slot)
-        assert all(end <= start for (_, end), (start, _) in zip(mine, mine[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in pairwise(mine))
 
 
 @settings(max_examples=20, deadline=None)
@@ -49,7 +51,7 @@ def test_each_speaker_keeps_the_order_of_their_speech(seed):
     made = simulate(POOL, keyed(seed), ConversationConfig(), speakers=2)
     for slot in range(2):
         turns = [t for t in made.turns if t.slot == slot]
-        for before, after in zip(turns, turns[1:], strict=False):
+        for before, after in pairwise(turns):
             if before.key == after.key and after.offset:
                 assert after.offset == before.offset + before.frames
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -146,8 +147,7 @@ def test_broken_rows_are_counted_by_cause_and_move_nothing():
 def test_too_many_broken_rows_stop_the_run_and_say_what_to_do():
     corpus = ToneCorpus(broken=frozenset(f"{s:02d}/1" for s in range(10)))
     with stream(corpus) as source, pytest.raises(CorpusError, match=r"max_broken_share.*Repair or remove"):
-        for _ in range(300):
-            next(source)
+        list(islice(source, 300))
 
 
 def test_a_corpus_with_nothing_decodable_is_refused_at_once():

@@ -54,7 +54,7 @@ def test_another_configuration_is_refused():
 
 class _Bomb:
     def __reduce__(self):
-        return (open, ("/tmp/voiceflow-pickle-was-executed", "w"))  # noqa: S108
+        return (open, ("/tmp/voiceflow-pickle-was-executed", "w"))
 
 
 @pytest.mark.parametrize("data", [b"", b"not a checkpoint", pickle.dumps(_Bomb()), trained().to_bytes()[:500]])
@@ -63,7 +63,7 @@ def test_anything_but_a_checkpoint_is_refused_and_never_executed(data, tmp_path)
         fresh().load_bytes(data)
     import os
 
-    assert not os.path.exists("/tmp/voiceflow-pickle-was-executed")  # noqa: S108
+    assert not os.path.exists("/tmp/voiceflow-pickle-was-executed")
 
 
 def test_another_phase_starts_from_averaged_weights_and_known_speakers():

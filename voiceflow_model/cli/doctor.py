@@ -1,11 +1,13 @@
 """`voiceflow doctor`: will it run here?"""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from voiceflow_model.cli.options import Json
+
+if TYPE_CHECKING:
+    from voiceflow_model.doctor import Check
 
 
 def doctor(
@@ -19,11 +21,11 @@ def doctor(
     from voiceflow_model.doctor import examine
 
     checks = examine(store)
-    table = Table(show_header=False)
-    for check in checks:
-        table.add_row({"ok": "ok", "note": "note", "failed": "FAILED"}[check.verdict], check.name, check.found)
-        if check.advice:
-            table.add_row("", "", f"-> {check.advice}")
-    show([check._asdict() for check in checks], lambda: table, as_json=json)
+    show([check._asdict() for check in checks], lambda: "\n".join(map(_line, checks)), as_json=json)
     if any(check.verdict == "failed" for check in checks):
         raise typer.Exit(1)
+
+
+def _line(check: "Check") -> str:
+    advice = f"\n{'':20}-> {check.advice}" if check.advice else ""
+    return f"{check.verdict:<8}{check.name:<12}{check.found}{advice}"

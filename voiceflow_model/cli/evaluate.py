@@ -64,6 +64,7 @@ def _on_folder(model: str, store: str, folder: str) -> "DerReport":
 
 def _of_run(store: str, run_id: str, config: str | None, settings: list[str] | None) -> Outcome:
     from voiceflow_model.cli.output import say
+    from voiceflow_model.cli.record import require_stage
     from voiceflow_model.cli.settings import configured, of_run
     from voiceflow_model.errors import GateMissed
     from voiceflow_model.evaluation.stage import EvaluationResult
@@ -73,6 +74,7 @@ def _of_run(store: str, run_id: str, config: str | None, settings: list[str] | N
 
     place, missed = open_store(store), None
     run = Run.load(place, run_id)
+    require_stage(run.record, "train", f"`voiceflow train --config ... --store {store} --run-id {run_id}`")
     try:
         run_evaluation(configured(config, settings) if config else of_run(run.record, settings), place, run_id)
     except GateMissed as error:

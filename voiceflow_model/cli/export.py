@@ -22,10 +22,11 @@ def export(
     """
     from voiceflow_model.cli.model import run_named
     from voiceflow_model.cli.output import say, show
+    from voiceflow_model.cli.record import require_stage
     from voiceflow_model.cli.settings import configured, of_run
     from voiceflow_model.errors import ModelError
     from voiceflow_model.runs.run import Run
-    from voiceflow_model.stages import run_evaluation, run_export
+    from voiceflow_model.stages import run_export
     from voiceflow_model.store import open_store
 
     named = run_named(model, store)
@@ -33,9 +34,8 @@ def export(
         raise ModelError(f"{model} is exported already: give the run that it came from")
     place = open_store(named.store)
     record = Run.load(place, named.run_id).record
+    require_stage(record, "evaluate", f"`voiceflow evaluate --model {named.run_id} --store {named.store}`")
     run_config = configured(config, settings) if config else of_run(record, settings)
-    if "evaluate" in record.stages:
-        run_evaluation(run_config, place, named.run_id)  # its stored result, checked against the gate again
     result = run_export(run_config, place, named.run_id)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

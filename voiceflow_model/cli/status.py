@@ -27,7 +27,8 @@ def status(store: StoreUrl = DEFAULT_STORE, run_id: RunId = None, json: Json = F
     records = [Run.load(place, name).record for name in list_runs(place)]
     if not records:
         say(f"no runs in {place.url}; start one with `voiceflow run --config demo --store {store}`")
-    show([_overview(record, time.time()) for record in records], lambda: _runs(records, place.url), as_json=json)
+    if records or json:
+        show([_overview(record, time.time()) for record in records], lambda: _runs(records, place.url), as_json=json)
 
 
 def _overview(record: "RunRecord", now: float) -> dict[str, Any]:

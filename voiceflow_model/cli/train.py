@@ -1,14 +1,11 @@
 """`voiceflow train`: one phase of a run on this machine, without Prefect."""
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from voiceflow_model.cli.options import DEFAULT_STORE, ConfigName, Json, PhaseName, RunId, Settings, StoreUrl
-
-if TYPE_CHECKING:
-    from voiceflow_model.store import Store
 
 
 def train(
@@ -21,6 +18,7 @@ def train(
 ) -> None:
     """Train one phase of a run here. After any interruption the same command continues from the last checkpoint."""
     from voiceflow_model.cli.output import say, show
+    from voiceflow_model.cli.record import record_if_any, require_stage
     from voiceflow_model.cli.settings import configured
     from voiceflow_model.stages import run_phase
     from voiceflow_model.store import open_store
@@ -30,7 +28,8 @@ def train(
     place, name = open_store(store), run_id or run_config.name
     options = ["--config", config, "--store", store, "--run-id", name, *(f"--set={each}" for each in settings or ())]
     if phase == "train" and run_config.phases.train.continue_from_validate:
-        _require_validate(place, name, shlex.join(options))
+        first = f"`voiceflow train --phase validate {shlex.join(options)}`, whose weights this phase continues from"
+        require_stage(record_if_any(place, name), "validate", first)
     result = run_phase(run_config, phase, place, name)
     show(
         result,
@@ -39,17 +38,3 @@ def train(
     )
     following = ["train", *options] if phase == "validate" else ["evaluate", "--model", name, "--store", store]
     say(f"next: voiceflow {shlex.join(following)}")
-
-
-def _require_validate(store: "Store", run_id: str, options: str) -> None:
-    """Before anything starts, or the run's record would tell of a failed session."""
-    from voiceflow_model.cli.record import record_if_any
-    from voiceflow_model.errors import ConfigError
-
-    record = record_if_any(store, run_id)
-    if record is None or "validate" not in record.stages:
-        raise ConfigError(
-            f"phases.train.continue_from_validate is set and run {run_id} in {store.url} has not finished its validate "
-            f"phase: first `voiceflow train --phase validate {options}`, or start from nothing with "
-            "--set phases.train.continue_from_validate=false"
-        )

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from voiceflow_model.diarization.plot import INK, PALETTE
 
 
-def curves_png(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
-    """Loss and accuracy over windows, one phase after the other; `curves` maps a phase to its points."""
+def curves_png(curves: Mapping[str, Sequence[Mapping[str, float]]], gate: float | None = None) -> bytes:
+    """Loss and accuracy over steps, one phase after the other; `curves` maps a phase to its points."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -31,7 +31,8 @@ def curves_png(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
         start = steps[-1] if steps else start
     loss.set(xlabel="step", ylabel="loss", yscale="log", title="Training loss")
     accuracy.set(xlabel="step", ylabel="accuracy", ylim=(0, 1.02), title="Accuracy on held-out speech")
-    accuracy.axhline(0.8, color=INK, lw=0.8, ls="--")
+    if gate is not None:
+        accuracy.axhline(gate, color=INK, lw=0.8, ls="--", label="gate")
     for axes in (loss, accuracy):
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)

@@ -72,7 +72,7 @@ def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> E
     folder = f"runs/{run_id}"
     store, model_path = session.store, f"{folder}/model.onnx"
     store.write(model_path, data)
-    pictures = _pictures(session, diarizer, recordings, report)
+    pictures = _pictures(config, session, diarizer, recordings, report)
     for path, picture in pictures.items():
         store.write(path, picture)
     eer = verification_eer(diarizer, corpus)
@@ -155,11 +155,13 @@ def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> s
     )
 
 
-def _pictures(session: Session, diarizer: Diarizer, recordings: list[Recording], report: DerReport) -> dict[str, bytes]:
+def _pictures(
+    config: RunConfig, session: Session, diarizer: Diarizer, recordings: list[Recording], report: DerReport
+) -> dict[str, bytes]:
     """Training curves, and the median and the worst recording: path -> PNG."""
     folder = f"runs/{session.record.run_id}/report"
     curves = {p: s.result["curve"] for p, s in session.record.stages.items() if "curve" in s.result}
-    pictures = {f"{folder}/curves.png": curves_png(curves)}
+    pictures = {f"{folder}/curves.png": curves_png(curves, config.gates.accuracy)}
     by_der = sorted(report.files, key=lambda one: one.der)
     named = {one.name: one for one in recordings}
     for word, one in (("median", by_der[len(by_der) // 2]), ("worst", by_der[-1])):

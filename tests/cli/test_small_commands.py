@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from command_line import VoiceFlow, audio, spoken
+from typer.testing import CliRunner
+
+from voiceflow_model.cli.app import COMMANDS
+from voiceflow_model.cli.exits import Aborted, reported
+from voiceflow_model.doctor import examine
+from voiceflow_model.errors import LeaseLost, Yielded
+
+
+def test_score_of_perfect_and_of_silent_hypotheses(voiceflow: VoiceFlow, tmp_path: Path) -> None:
+    line = "SPEAKER a 1 0.5 3 <NA> <NA> anna <NA> <NA>\n"
+    for folder, text in (("reference", line), ("same", line.replace("anna", "x")), ("silent", "")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.rttm").write_text(text)
+    assert json.loads(voiceflow("score", "reference", "same", "--json").stdout)["der"] == 0
+    assert json.loads(voiceflow("score", "reference", "silent", "--json").stdout)["missed"] == 1
+    assert "100.0%" in voiceflow("score", "reference", "silent").stdout
+    (tmp_path / "empty").mkdir()
+    nothing = voiceflow("score", "reference", "empty")
+    assert nothing.exit_code == 2
+    assert "no .rttm file" in nothing.stderr
+
+
+def test_score_says_which_recording_has_no_hypothesis_unless_it_counts_as_missed(
+    voiceflow: VoiceFlow, tmp_path: Path
+) -> None:
+    for folder, names in (("reference", "ab"), ("found", "a")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.rttm").write_text(f"SPEAKER {name} 1 0 1 <NA> <NA> x <NA> <NA>\n")
+    assert "no hypothesis for b" in voiceflow("score", "reference", "found").stderr
+    assert json.loads(voiceflow("score", "reference", "found", "--missing-as-missed", "--json").stdout)["der"] == 0.5
+
+
+def test_peek_tells_what_is_in_a_corpus(voiceflow: VoiceFlow, tiny: str) -> None:
+    result = voiceflow("peek", "-c", tiny, "--utterances", 20, "--conversations", 8, "--out", "a/p.png", "--json")
+    assert result.exit_code == 0, result.stderr
+    seen = json.loads(result.stdout)
+    assert (seen["speakers"], seen["utterances"], seen["conversations"]) == (4, 20, 8)
+    assert sum(seen["label_shares"]) == pytest.approx(1)
+    silence, one, two = seen["label_shares"]
+    assert seen["overlap_share"] == pytest.approx(two / (one + two))
+    assert 0 < silence < 1
+    assert sum(seen["cast"].values()) == 8
+    assert seen["duration_s"] == sorted(seen["duration_s"])
+    assert Path("a/p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_peek_counts_what_would_stop_a_run(voiceflow: VoiceFlow, tiny: str, speakers: Path) -> None:
+    for folder in speakers.iterdir():
+        (folder / "broken.flac").write_bytes(b"")
+        (folder / "short.flac").write_bytes(audio(spoken(0, 0.003), kind="FLAC"))
+    corpus = f"corpus={{kind = 'files', url = '{speakers}', heldout_share = 0}}"
+    result = voiceflow("peek", "-c", tiny, "--set", corpus, "--json")
+    assert result.exit_code == 0, result.stderr
+    seen = json.loads(result.stdout)
+    assert seen["undecodable"] == {"empty": seen["speakers"], "too-short": seen["speakers"]}
+    for good in speakers.glob("*/[0-9]*.flac"):
+        good.unlink()
+    hopeless = voiceflow("peek", "-c", tiny, "--set", corpus)
+    assert hopeless.exit_code == 2
+    assert "can be decoded" in hopeless.stderr
+
+
+def test_doctor_finds_this_machine_fit(voiceflow: VoiceFlow, tmp_path: Path) -> None:
+    checks = {check["name"]: check for check in json.loads(voiceflow("doctor", "--store", "s", "--json").stdout)}
+    assert checks.keys() == {
+        "python", "machine", "torch", "torchaudio", "onnxruntime", "espeak", "prefect", "store",
+    }  # fmt: skip
+    assert {check["verdict"] for check in checks.values()} <= {"ok", "note"}
+    assert not list((tmp_path / "s").rglob("[!.]*.*"))
+
+
+def test_doctor_fails_with_advice_on_a_store_that_cannot_be_written(voiceflow: VoiceFlow, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = voiceflow("doctor", "--store", "file/store")
+    assert result.exit_code == 1
+    assert "check the disk and the permissions" in result.stdout
+
+
+def test_doctor_knows_what_an_embedded_server_cannot_stand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def prefect() -> tuple[str, str]:
+        found = next(check for check in examine() if check.name == "prefect")
+        return found.verdict, found.advice
+
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    versions = {"prefect": "3.8.8", "fastapi": "0.165.0"}
+    monkeypatch.setattr("voiceflow_model.doctor.version", versions.__getitem__)
+    assert prefect() == ("failed", "its server dies with fastapi >= 0.151: pip install 'fastapi<0.151'")
+    versions["fastapi"] = "0.150.0"
+    assert prefect()[0] == "ok"
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    assert prefect()[0] == "note"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (Yielded("later"), 75, "stopped: later"),
+        (LeaseLost("gone"), 1, "error: gone"),
+        (ZeroDivisionError("oops"), 1, "error: ZeroDivisionError: oops (set VOICEFLOW_DEBUG=1"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install 'voiceflow[train]'"),
+        (ModuleNotFoundError("No module named 'flows.x'", name="flows.x"), 1, "VOICEFLOW_DEBUG"),
+        (KeyboardInterrupt(), 1, "aborted"),
+    ],
+)
+def test_every_error_is_one_message_and_one_exit_code(error: BaseException, code: int, message: str) -> None:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    @reported
+    def fail() -> None:
+        raise error
+
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_traceback_is_there_for_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEFLOW_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        reported(lambda: 1 / 0)()  # type: ignore[arg-type,return-value]
+
+
+def test_an_abort_is_a_system_exit_that_nothing_else_raises() -> None:
+    assert issubclass(Aborted, SystemExit)
+
+
+def test_usage_errors_exit_with_2_and_help_lists_every_command(voiceflow: VoiceFlow) -> None:
+    assert voiceflow("diarize").exit_code == 2
+    assert voiceflow("train", "--config", "demo", "--phase", "neither").exit_code == 2
+    listed = voiceflow("--help").stdout
+    assert all(name in listed for name in ("run", *(command.__name__ for command in COMMANDS)))

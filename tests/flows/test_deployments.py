@@ -1,0 +1,65 @@
+"""prefect.yaml: what `prefect deploy --all` will read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.templating import apply_values
+
+from flows.parameters import configuration
+from voiceflow_model.config import shipped
+
+ROOT = Path(__file__).parents[2]
+PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+DEPLOYMENTS: dict[str, dict[str, Any]] = {d["name"]: d for d in PROJECT["deployments"]}
+
+
+def _flow(name: str) -> "Flow[..., Any]":
+    return load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+
+
+def test_every_stage_and_every_configuration_of_the_chain_has_a_deployment() -> None:
+    assert list(DEPLOYMENTS) == ["demo", "librispeech", "voxceleb", "validate", "train", "evaluate", "export"]
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_entrypoints_lead_to_the_flow_that_the_deployment_is_named_after(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    expected = name if name in ("validate", "train", "evaluate", "export") else "pipeline"
+    assert _flow(name).name == f"voiceflow-{expected}"
+
+
+@pytest.mark.parametrize("store", ["", "gs://bucket/prefix"])
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_parameters_are_valid_with_and_without_a_store(name: str, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("VOICEFLOW_STORE", raising=False)
+    if store:
+        monkeypatch.setenv("VOICEFLOW_STORE", store)
+    parameters = apply_values(DEPLOYMENTS[name]["parameters"], {})
+    assert _flow(name).validate_parameters(parameters) == {"config": parameters["config"], "store": store}
+    assert parameters["config"] in shipped()
+    configuration(parameters["config"], [])
+
+
+def test_a_form_can_be_drawn_for_the_whole_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    schema = _flow("demo").parameters
+    assert list(schema.properties) == ["config", "store", "run_id", "settings"]
+    assert "RunConfig" in schema.definitions
+    assert schema.required == []
+    assert all("description" in schema.properties[name] for name in schema.properties)
+
+
+def test_retraining_is_weekly_alone_and_starts_paused() -> None:
+    (schedule,) = DEPLOYMENTS["librispeech"]["schedules"]
+    assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron.endswith("* * 0")
+    assert schedule["active"] is False
+    assert DEPLOYMENTS["librispeech"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    assert [name for name, d in DEPLOYMENTS.items() if "schedules" in d] == ["librispeech"]

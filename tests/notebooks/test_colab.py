@@ -1,0 +1,185 @@
+"""The notebook, executed as Colab would, with `google.colab` replaced by the doubles beside this file."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+import soundfile
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from voiceflow_model.data.synthesis import synthesise
+from voiceflow_model.data.voices import VOICES
+from voiceflow_model.runs.run import Run
+from voiceflow_model.store import open_store
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+NOTEBOOK = ROOT / "notebooks" / "voiceflow_colab.ipynb"
+PICTURES = ["curves.png", "timeline-median.png", "timeline-worst.png"]
+
+
+def notebook() -> NotebookNode:
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def with_parameters(**parameters: object) -> NotebookNode:
+    """The notebook as a user would fill it in: a cell that sets other values follows the parameters."""
+    book = notebook()
+    (place,) = [i for i, cell in enumerate(book.cells) if "parameters" in cell.metadata.get("tags", ())]
+    values = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    book.cells.insert(place + 1, nbformat.v4.new_code_cell(values, id="filled-in"))
+    return book
+
+
+Machine = Callable[..., dict[str, NotebookNode]]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, prefect_environment: dict[str, str], tiny: str) -> Machine:
+    """Executes the notebook on a fresh machine (kernel and working directory), on Colab or not. Cells by id."""
+
+    def execute(*, colab: bool, **parameters: object) -> dict[str, NotebookNode]:
+        folder = tmp_path / f"machine-{len(list(tmp_path.glob('machine-*')))}"
+        folder.mkdir()
+        path = [str(HERE / "doubles"), str(ROOT)] if colab else [str(ROOT)]
+        environment = os.environ | prefect_environment | {
+            "PYTHONPATH": os.pathsep.join(path),
+            "OMP_NUM_THREADS": "1",
+            "COLAB_SIGNED_IN": str(tmp_path / "signed-in"),
+            "COLAB_DRIVE": str(tmp_path / "drive"),
+            "COLAB_UPLOAD": str(tmp_path / "my meeting.wav"),
+        }  # fmt: skip
+        book = with_parameters(CONFIG=tiny, RUN_ID="t", **parameters)
+        client = NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}})
+        client.execute(env=environment)
+        return {cell.id: cell for cell in book.cells}
+
+    return execute
+
+
+@pytest.fixture
+def meeting(tmp_path: Path) -> str:
+    """A recording of a synthetic voice, to upload; its name has a space, as people's files do."""
+    path = tmp_path / "my meeting.wav"
+    soundfile.write(path, synthesise(VOICES[0][1], "Good morning. Who would like to begin today?"), 16_000)
+    return str(path)
+
+
+def text(cell: NotebookNode) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def pictures(cell: NotebookNode) -> int:
+    return sum("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+def test_a_run_in_drive_yields_and_the_next_machine_finishes_it(machine: Machine, tmp_path: Path, meeting: str) -> None:
+    first = machine(colab=True, STORE="drive", SESSION_MINUTES=0.001)
+    assert "exit code 75: saved, not finished: come back and run this cell again" in text(first["run"])
+    assert "no report yet" in text(first["report"])
+    assert "no model yet" in text(first["diarize"])
+
+    second = machine(colab=True, STORE="drive")
+    assert text(second["store"]).strip().endswith("drive/MyDrive/voiceflow: t")
+    assert "continuing from step" in text(second["run"])
+    assert "exit code 0: done" in text(second["run"])
+    assert pictures(second["report"]) == len(PICTURES)
+    assert pictures(second["diarize"]) == 1
+    assert (tmp_path / "machine-1" / "diarized" / "my meeting.rttm").read_text().startswith("SPEAKER ")
+
+    store = open_store(str(tmp_path / "drive" / "MyDrive" / "voiceflow"))
+    assert sorted(o.path for o in store.list("runs/t/report/") if o.path.endswith("png")) == [
+        f"runs/t/report/{name}" for name in PICTURES
+    ]
+    record = Run.load(store, "t").record
+    assert record.state == "done"
+    assert record.sessions[1].from_step == record.sessions[0].to_step
+    assert not (tmp_path / "signed-in").exists()
+
+
+def test_a_run_in_a_bucket_after_signing_in(machine: Machine, gcs_url: str, tmp_path: Path, meeting: str) -> None:
+    cells = machine(colab=True, STORE=f"{gcs_url}/mine")
+    assert (tmp_path / "signed-in").exists()
+    assert "exit code 0: done" in text(cells["run"])
+    assert pictures(cells["report"]) == len(PICTURES)
+    assert pictures(cells["diarize"]) == 1
+    assert Run.load(open_store(f"{gcs_url}/mine"), "t").record.state == "done"
+    assert [path.name for path in (tmp_path / "machine-0").iterdir()].count("voiceflow-store") == 0
+
+
+def test_a_missing_bucket_stops_before_anything_runs_and_says_how_to_make_one(machine: Machine, gcs_url: str) -> None:
+    with pytest.raises(CellExecutionError, match=r"(?s)no-such-bucket.*does not exist.*gcloud storage buckets create"):
+        machine(colab=True, STORE="gs://no-such-bucket/mine")
+
+
+def test_outside_of_colab_drive_means_a_folder_here_and_a_wrong_setting_stops_the_notebook(
+    machine: Machine, tmp_path: Path
+) -> None:
+    with pytest.raises(CellExecutionError, match="exit code 2: an error") as stopped:
+        machine(colab=False, STORE="drive", SETTINGS=["training.batch_sise=4"])
+    assert "did you mean" in str(stopped.value)
+    assert not (tmp_path / "signed-in").exists()
+    assert not (tmp_path / "drive").exists()
+
+
+PIP = """
+import sys
+from pathlib import Path
+
+arguments = sys.argv[1:]
+print(*arguments, sep="\\n", file=open("pip-arguments", "w"))
+raise SystemExit("no matching distribution" if "broken" in arguments[-1] else 0)
+"""
+
+
+def install(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    """Execute the install cell in a Python that has no VoiceFlow, with a torch of Colab's, and a pip that takes notes."""
+    for name, version in (("torch", "2.12.1+cu128"), ("numpy", "2.0.2")):
+        facts = folder / f"{name}-{version}.dist-info" / "METADATA"
+        facts.parent.mkdir(parents=True)
+        facts.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / "pip").mkdir()
+    (folder / "pip" / "__main__.py").write_text(PIP)
+    (cell,) = [cell.source for cell in notebook().cells if cell.id == "install"]
+    code = f"SOURCE = {source!r}\n{cell.rpartition('print(')[0]}"
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def test_installing_keeps_colabs_torch_and_numpy_and_takes_the_tested_versions_of_the_rest(tmp_path: Path) -> None:
+    assert install(tmp_path, str(ROOT)).returncode == 0
+    *options, wanted = (tmp_path / "pip-arguments").read_text().split()
+    assert options == ["install", "--quiet", "-c", "colab-constraints.txt"]
+    assert wanted == f"{ROOT}[train]"
+    constraints = set((tmp_path / "colab-constraints.txt").read_text().split())
+    tested = {line for line in (ROOT / "constraints.txt").read_text().split() if not line.startswith(("torch=", "numpy="))}
+    assert constraints == tested | {"torch==2.12.1+cu128", "numpy==2.0.2"}
+
+
+def test_an_install_that_fails_shows_what_pip_said(tmp_path: Path) -> None:
+    source = tmp_path / "broken"
+    source.mkdir()
+    (source / "constraints.txt").write_text("prefect==3.8.8\n")
+    ended = install(tmp_path, str(source))
+    assert ended.returncode != 0
+    assert "no matching distribution" in ended.stderr
+
+
+def test_a_placeholder_repository_is_not_cloned(tmp_path: Path) -> None:
+    ended = install(tmp_path, "https://github.com/YOUR-NAME/voiceflow")
+    assert "SOURCE in the first cell" in ended.stderr
+    assert not (tmp_path / "pip-arguments").exists()
+
+
+def test_the_notebook_is_stored_without_outputs() -> None:
+    for cell in notebook().cells:
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None)

@@ -1,0 +1,141 @@
+"""A phase survives being stopped anywhere, moved anywhere, and started twice."""
+
+import pytest
+
+from voiceflow_model.config import RunConfig, parse_config
+from voiceflow_model.errors import GateMissed, RunConflict, Yielded
+from voiceflow_model.runs.checkpoints import newest
+from voiceflow_model.runs.run import Run
+from voiceflow_model.stages import run_phase
+from voiceflow_model.store import open_store
+from voiceflow_model.training.preemption import StopRequest
+
+TINY = {
+    "corpus": {"kind": "espeak", "voices_train": 4, "utterances_per_voice": 12, "heldout_utterances_per_voice": 4},
+    "stream": {"lanes": 2, "pool_blocks": 2, "block_rows": 4, "draws_per_block": 4},
+    "conversation": {"window_s": 2.0},
+    "network": {"hidden_size": 16, "blocks": 1, "attention_blocks": 0, "mels": 20, "embedding_dim": 16},
+    "training": {"batch_size": 4, "learning_rate": 3e-3},
+    "phases": {
+        "validate": {"epochs": 3, "windows_per_epoch": 16},
+        "train": {"epochs": 2, "windows_per_epoch": 16, "continue_from_validate": True},
+    },
+    "evaluation": {"validation_conversations": 16, "validation_utterances": 8},
+    "gates": {"accuracy": 0.0},
+}
+
+
+class StopsAt:
+    """A listener that asks for a stop after a number of steps, and remembers what it was told."""
+
+    def __init__(self, steps: int | None = None) -> None:
+        self.stop, self.left, self.said, self.steps = StopRequest(), steps, [], []
+
+    def tick(self, tick):
+        self.steps.append(tick.step)
+        if self.left is not None and len(self.steps) == self.left:
+            self.stop.request("the test asked for it")
+
+    def validated(self, phase, epoch, accuracy):
+        self.said.append(f"validated {epoch}")
+
+    def say(self, message):
+        self.said.append(message)
+
+    def close(self):
+        pass
+
+
+def go(
+    url: str, stop_after: int | None = None, phase="validate", run_id="r", config: RunConfig | None = None, **session
+):
+    listener = StopsAt(stop_after)
+    config = config or parse_config(TINY | {"session": session})
+    result = run_phase(config, phase, open_store(url), run_id, stop=listener.stop, listener=listener)
+    return result, listener
+
+
+def final(url: str, phase="validate") -> bytes:
+    run = Run.load(open_store(url), "r")
+    found = newest(run.store, run.record, phase)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> bytes:
+    go("memory://undisturbed")
+    return final("memory://undisturbed")
+
+
+@pytest.fixture(params=["memory", "file", "gs"])
+def url(request, tmp_path) -> str:
+    if request.param == "gs":
+        return request.getfixturevalue("gcs_url") + "/prefix"
+    return f"memory://{tmp_path.name}" if request.param == "memory" else f"file://{tmp_path}"
+
+
+def test_stopped_and_resumed_with_other_threads_ends_with_the_same_bits(url, undisturbed):
+    position = 0
+    for stop_after, threads in ((1, 1), (4, 2), (2, 2)):
+        with pytest.raises(Yielded, match="the same command continues"):
+            go(url, stop_after, threads=threads, save_every_steps=3)
+        position += stop_after
+        assert Run.load(open_store(url), "r").record.state == "yielded"
+    result, listener = go(url, threads=1)
+    assert listener.steps[0] == position + 1  # nothing is repeated, nothing is lost
+    assert result.steps == 12
+    assert final(url) == undisturbed
+
+
+def test_a_finished_phase_is_not_trained_again():
+    first, _ = go("memory://twice")
+    again, listener = go("memory://twice")
+    assert again == first
+    assert listener.steps == []
+    assert any("skipped" in message for message in listener.said)
+
+
+def test_train_goes_on_from_the_weights_of_validate():
+    go("memory://two-phases")
+    result, listener = go("memory://two-phases", phase="train")
+    assert result.steps == 8
+    assert any("starting from the weights of validate" in message for message in listener.said)
+
+
+def test_a_session_budget_yields_after_a_commit():
+    now = iter(range(0, 100_000, 20))
+    stop = StopRequest(session_minutes=1, clock=lambda: next(now))
+    listener = StopsAt()
+    with pytest.raises(Yielded, match="session budget of 1 minutes"):
+        run_phase(parse_config(TINY), "validate", open_store("memory://budget"), "r", stop=stop, listener=listener)
+    assert Run.load(open_store("memory://budget"), "r").record.phases["validate"].step == len(listener.steps) > 0
+
+
+def test_other_settings_under_the_same_run_id_are_refused_with_the_difference():
+    go("memory://conflict", config=parse_config(TINY))
+    with pytest.raises(RunConflict, match=r"training\.learning_rate: 0\.003 -> 0\.1"):
+        go("memory://conflict", config=parse_config(TINY, ["training.learning_rate=0.1"]))
+
+
+def test_settings_of_a_session_may_change_between_sessions():
+    with pytest.raises(Yielded):
+        go("memory://session", 2, save_every_steps=1)
+    result, _ = go("memory://session", save_every_steps=50, lease_ttl_s=30)
+    assert result.steps == 12
+
+
+def test_a_missed_gate_keeps_the_run_and_says_so_every_time():
+    strict = parse_config(TINY, ["gates.accuracy=0.98"])
+    for _ in range(2):
+        with pytest.raises(GateMissed, match=r"majority class .*; both must exceed 98%"):
+            go("memory://gate", config=strict)
+    assert Run.load(open_store("memory://gate"), "r").record.phases["validate"].checkpoints
+
+
+def test_accuracy_is_measured_beside_what_guessing_gets():
+    result, _ = go("memory://baseline")
+    accuracy = result.accuracy
+    assert accuracy.speaker_majority == pytest.approx(0.25)
+    assert 0.3 < accuracy.frame_majority < 0.95
+    assert 0 <= accuracy.frame_accuracy <= 1
