@@ -5,12 +5,13 @@ A stage that the run record already names as finished under the same configurati
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from voiceflow_model.config import PHASES, Phase, RunConfig
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.errors import GateMissed
+from voiceflow_model.errors import GateMissed, Yielded
 from voiceflow_model.evaluation.stage import EvaluationResult, check_der, evaluate_model
 from voiceflow_model.export.stage import ExportResult, export_model
 from voiceflow_model.runs.heartbeat import heartbeat
@@ -108,7 +109,14 @@ def _once(
         listener.say(f"{stage}: already done, skipped ({store.uri(f'runs/{run_id}/run.json')})")
         return kind.model_validate(done.result)
     ttl = config.session.lease_ttl_s
-    with run.lease(ttl_s=ttl, say=listener.say) as session:
+
+    def pause(seconds: float) -> None:
+        """Wait for another worker's lease, unless asked to stop meanwhile."""
+        if stop and stop.reason:
+            raise Yielded(f"{stage} was not started: {stop.reason} while another worker held the run")
+        time.sleep(seconds)
+
+    with run.lease(ttl_s=ttl, say=listener.say, sleep=pause) as session:
         found = session.stage_result(stage, key)  # another worker may have finished it while we waited
         if found is None:
             with heartbeat(session, ttl / 4, stop.request if stop else listener.say, listener.say):

@@ -7,7 +7,7 @@ from command_line import VoiceFlow, audio, spoken
 from typer.testing import CliRunner
 
 from voiceflow_model.cli.app import COMMANDS
-from voiceflow_model.cli.exits import Aborted, reported
+from voiceflow_model.cli.exits import reported
 from voiceflow_model.doctor import examine
 from voiceflow_model.errors import LeaseLost, Yielded
 
@@ -127,10 +127,6 @@ def test_the_traceback_is_there_for_those_who_ask(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VOICEFLOW_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         reported(lambda: 1 / 0)()  # type: ignore[arg-type,return-value]
-
-
-def test_an_abort_is_a_system_exit_that_nothing_else_raises() -> None:
-    assert issubclass(Aborted, SystemExit)
 
 
 def test_usage_errors_exit_with_2_and_help_lists_every_command(voiceflow: VoiceFlow) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
-from training_process import PATIENCE_S, SAVE_EVERY, await_session, record_in, start
+from training_process import PATIENCE_S, SAVE_EVERY, await_session, record_in, start, train
 
 from voiceflow_model.store import open_store
 
@@ -21,20 +21,19 @@ def survive(tiny: str, folder: Path, env: dict[str, str], seed: int) -> str:
     for number in range(KILLS):
         before = record_in(store)
         threads = (f"session.threads={1 + number % 2}", f"stream.decode_threads={rng.randint(1, 4)}")
-        process = start(tiny, store, env, log, *threads)
+        process = start(train(tiny, store, *threads), env, log)
         try:
             await_session(process, store, before.fence if before else 0, log, commits=rng.randint(0, 5))
             time.sleep(rng.uniform(0, 0.06))
-            assert process.poll() is None, "finished before it could be killed: give the test more steps"
         finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-    finish(tiny, store, env, log, "session.threads=2", "stream.decode_threads=3")
+            process.kill()
+        assert process.wait() == -signal.SIGKILL, "finished before it could be killed: give the test more steps"
+    finish(train(tiny, store, "session.threads=2", "stream.decode_threads=3"), env, log)
     return store
 
 
-def finish(tiny: str, store: str, env: dict[str, str], log: Path, *settings: str) -> None:
-    assert start(tiny, store, env, log, *settings).wait(PATIENCE_S) == 0, log.read_text()
+def finish(arguments: list[str], env: dict[str, str], log: Path) -> None:
+    assert start(arguments, env, log).wait(PATIENCE_S) == 0, log.read_text()
 
 
 def final_checkpoint(store: str) -> bytes:
@@ -52,8 +51,8 @@ def test_killed_again_and_again_training_ends_in_the_very_same_bits(
         chains = [
             side_by_side.submit(survive, tiny, tmp_path / f"killed-{seed}", subprocess_env, seed) for seed in (1, 2)
         ]
-        calm = f"file://{tmp_path / 'calm'}"
-        finish(tiny, calm, subprocess_env, tmp_path / "calm.log")
+        calm, log = f"file://{tmp_path / 'calm'}", tmp_path / "calm.log"
+        finish(train(tiny, calm), subprocess_env, log)
         stores = [chain.result() for chain in chains]
     undisturbed = final_checkpoint(calm)
     for store in stores:

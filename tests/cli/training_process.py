@@ -10,18 +10,23 @@ from voiceflow_model.runs.record import RunRecord
 from voiceflow_model.store import open_store
 
 SAVE_EVERY = 2  # as in command_line.TINY
-PATIENCE_S = 120
+PATIENCE_S = 200
 
 
 def record_in(store: str) -> RunRecord | None:
     return record_if_any(open_store(store), "tiny")
 
 
-def start(config: str, store: str, env: dict[str, str], log: Path, *settings: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "flows.cli", "train", "--config", config, "--store", store]
+def train(config: str, store: str, *settings: str) -> list[str]:
+    """Arguments of `voiceflow`."""
     chosen = ("phases.train.continue_from_validate=false", *settings)
+    return ["train", "--config", config, "--store", store, *(f"--set={each}" for each in chosen)]
+
+
+def start(arguments: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """`voiceflow` in an interpreter of its own."""
     with log.open("ab") as sink:
-        return subprocess.Popen([*command, *(f"--set={each}" for each in chosen)], env=env, stdout=sink, stderr=sink)
+        return subprocess.Popen([sys.executable, "-m", "flows.cli", *arguments], env=env, stdout=sink, stderr=sink)
 
 
 def await_session(process: subprocess.Popen[bytes], store: str, fence: int, log: Path, commits: int) -> None:

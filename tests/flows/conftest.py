@@ -16,7 +16,9 @@ import tasks  # noqa: F401 - sets Prefect's defaults, so it comes before prefect
 
 # isort: split
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import Artifact, FlowRun, TaskRun
+from prefect.client.schemas.objects import Artifact, FlowRun
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,8 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         _wait_until_it_answers(f"{url}/health", server)
         with temporary_settings({PREFECT_API_URL: url, PREFECT_HOME: str(home)}):
             yield environment
+            for worker in (APILogWorker, EventsWorker):  # else they try again for minutes when the server is gone
+                worker.drain_all(timeout=10)
     finally:
         server.terminate()
         server.wait()
@@ -65,15 +69,17 @@ class Watcher:
         runs: list[FlowRun] = self._client.read_flow_runs()
         return max(runs, key=lambda run: run.created)
 
-    def task_runs(self) -> dict[str, TaskRun]:
-        """The task runs of the last flow run, by the name of their stage; waits until the server has all events."""
+    def task_states(self, *stages: str) -> dict[str, str]:
+        """Names of the final states of the last flow run's tasks, which must be `stages`; task states arrive late."""
         flow_run = self.last_flow_run().id
-        for _ in range(100):
+        for _ in range(150):
             runs = [run for run in self._client.read_task_runs() if run.flow_run_id == flow_run]
-            if runs and all(run.state and run.state.is_final() for run in runs):
+            found = {run.name.split()[0]: run.state.name or "" for run in runs if run.state and run.state.is_final()}
+            if len(found) == len(runs) == len(stages):
                 break
             time.sleep(0.1)
-        return {run.name.split()[0]: run for run in runs}
+        assert found.keys() == set(stages)
+        return found
 
     def artifacts(self) -> dict[str, Artifact]:
         """The artifacts of the last flow run, by key."""

@@ -21,7 +21,6 @@ from voiceflow_model.store import open_store
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NOTEBOOK = ROOT / "notebooks" / "voiceflow_colab.ipynb"
-PICTURES = ["curves.png", "timeline-median.png", "timeline-worst.png"]
 
 
 def notebook() -> NotebookNode:
@@ -41,22 +40,24 @@ Machine = Callable[..., dict[str, NotebookNode]]
 
 
 @pytest.fixture
-def machine(tmp_path: Path, prefect_environment: dict[str, str], tiny: str) -> Machine:
+def machine(tmp_path: Path, tiny: str) -> Machine:
     """Executes the notebook on a fresh machine (kernel and working directory), on Colab or not. Cells by id."""
 
-    def execute(*, colab: bool, **parameters: object) -> dict[str, NotebookNode]:
+    def execute(*, colab: bool, doctor: bool = False, **parameters: object) -> dict[str, NotebookNode]:
         folder = tmp_path / f"machine-{len(list(tmp_path.glob('machine-*')))}"
         folder.mkdir()
         path = [str(HERE / "doubles"), str(ROOT)] if colab else [str(ROOT)]
-        environment = os.environ | prefect_environment | {
+        environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path),
             "OMP_NUM_THREADS": "1",
+            "PREFECT_HOME": str(tmp_path / "prefect"),
             "COLAB_SIGNED_IN": str(tmp_path / "signed-in"),
             "COLAB_DRIVE": str(tmp_path / "drive"),
             "COLAB_UPLOAD": str(tmp_path / "my meeting.wav"),
         }  # fmt: skip
         book = with_parameters(CONFIG=tiny, RUN_ID="t", **parameters)
-        client = NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}})
+        book.cells = [cell for cell in book.cells if doctor or cell.id != "doctor"]  # seconds of importing
+        client = NotebookClient(book, timeout=240, resources={"metadata": {"path": str(folder)}})
         client.execute(env=environment)
         return {cell.id: cell for cell in book.cells}
 
@@ -79,38 +80,33 @@ def pictures(cell: NotebookNode) -> int:
     return sum("image/png" in output.get("data", {}) for output in cell.outputs)
 
 
-def test_a_run_in_drive_yields_and_the_next_machine_finishes_it(machine: Machine, tmp_path: Path, meeting: str) -> None:
+def test_a_run_that_yields_in_drive_is_finished_from_a_bucket_on_another_machine(
+    machine: Machine, tmp_path: Path, gcs_url: str, meeting: str
+) -> None:
     first = machine(colab=True, STORE="drive", SESSION_MINUTES=0.001)
+    assert text(first["store"]).strip().endswith("drive/MyDrive/voiceflow: no runs yet")
     assert "exit code 75: saved, not finished: come back and run this cell again" in text(first["run"])
     assert "no report yet" in text(first["report"])
     assert "no model yet" in text(first["diarize"])
+    assert not (tmp_path / "signed-in").exists()
 
-    second = machine(colab=True, STORE="drive")
-    assert text(second["store"]).strip().endswith("drive/MyDrive/voiceflow: t")
+    in_drive, in_bucket = open_store(str(tmp_path / "drive" / "MyDrive" / "voiceflow")), open_store(f"{gcs_url}/mine")
+    for found in in_drive.list():
+        in_bucket.write(found.path, in_drive.read(found.path).data)
+    second = machine(colab=True, doctor=True, STORE=in_bucket.url)
+    assert (tmp_path / "signed-in").exists()
+    assert text(second["store"]).strip() == f"{in_bucket.url}: t"
+    assert "can be written, read and deleted" in text(second["doctor"])
     assert "continuing from step" in text(second["run"])
     assert "exit code 0: done" in text(second["run"])
-    assert pictures(second["report"]) == len(PICTURES)
+    assert "done" in text(second["report"])
+    assert pictures(second["report"]) == 3
     assert pictures(second["diarize"]) == 1
     assert (tmp_path / "machine-1" / "diarized" / "my meeting.rttm").read_text().startswith("SPEAKER ")
 
-    store = open_store(str(tmp_path / "drive" / "MyDrive" / "voiceflow"))
-    assert sorted(o.path for o in store.list("runs/t/report/") if o.path.endswith("png")) == [
-        f"runs/t/report/{name}" for name in PICTURES
-    ]
-    record = Run.load(store, "t").record
+    record = Run.load(in_bucket, "t").record
     assert record.state == "done"
     assert record.sessions[1].from_step == record.sessions[0].to_step
-    assert not (tmp_path / "signed-in").exists()
-
-
-def test_a_run_in_a_bucket_after_signing_in(machine: Machine, gcs_url: str, tmp_path: Path, meeting: str) -> None:
-    cells = machine(colab=True, STORE=f"{gcs_url}/mine")
-    assert (tmp_path / "signed-in").exists()
-    assert "exit code 0: done" in text(cells["run"])
-    assert pictures(cells["report"]) == len(PICTURES)
-    assert pictures(cells["diarize"]) == 1
-    assert Run.load(open_store(f"{gcs_url}/mine"), "t").record.state == "done"
-    assert [path.name for path in (tmp_path / "machine-0").iterdir()].count("voiceflow-store") == 0
 
 
 def test_a_missing_bucket_stops_before_anything_runs_and_says_how_to_make_one(machine: Machine, gcs_url: str) -> None:
@@ -139,12 +135,9 @@ raise SystemExit("no matching distribution" if "broken" in arguments[-1] else 0)
 
 
 def install(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
-    """Execute the install cell in a Python that has no VoiceFlow, with a torch of Colab's, and a pip that takes notes."""
-    for name, version in (("torch", "2.12.1+cu128"), ("numpy", "2.0.2")):
-        facts = folder / f"{name}-{version}.dist-info" / "METADATA"
-        facts.parent.mkdir(parents=True)
-        facts.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    """Execute the install cell in a Python that has no VoiceFlow, with a pip that takes notes instead of installing."""
     (folder / "pip").mkdir()
+    (folder / "pip" / "__init__.py").touch()
     (folder / "pip" / "__main__.py").write_text(PIP)
     (cell,) = [cell.source for cell in notebook().cells if cell.id == "install"]
     code = f"SOURCE = {source!r}\n{cell.rpartition('print(')[0]}"
@@ -154,14 +147,14 @@ def install(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_installing_keeps_colabs_torch_and_numpy_and_takes_the_tested_versions_of_the_rest(tmp_path: Path) -> None:
-    assert install(tmp_path, str(ROOT)).returncode == 0
-    *options, wanted = (tmp_path / "pip-arguments").read_text().split()
-    assert options == ["install", "--quiet", "-c", "colab-constraints.txt"]
-    assert wanted == f"{ROOT}[train]"
-    constraints = set((tmp_path / "colab-constraints.txt").read_text().split())
-    tested = {line for line in (ROOT / "constraints.txt").read_text().split() if not line.startswith(("torch=", "numpy="))}
-    assert constraints == tested | {"torch==2.12.1+cu128", "numpy==2.0.2"}
+def test_installing_leaves_torch_and_numpy_to_colab_and_takes_the_tested_versions_of_the_rest(tmp_path: Path) -> None:
+    ended = install(tmp_path, str(ROOT))
+    assert ended.returncode == 0, ended.stderr
+    constraints = tmp_path / "colab-constraints.txt"
+    arguments = (tmp_path / "pip-arguments").read_text().split()
+    assert arguments == ["install", "--quiet", "-c", str(constraints), f"{ROOT}[train]"]
+    dropped = set((ROOT / "constraints.txt").read_text().split()) - set(constraints.read_text().split())
+    assert {pin.split("==")[0] for pin in dropped} == {"torch", "numpy"}
 
 
 def test_an_install_that_fails_shows_what_pip_said(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from voiceflow_model.config import RunConfig, parse_config
 from voiceflow_model.errors import GateMissed, RunConflict, Yielded
 from voiceflow_model.runs.checkpoints import newest
 from voiceflow_model.runs.run import Run
-from voiceflow_model.stages import run_phase
+from voiceflow_model.stages import open_run, run_phase
 from voiceflow_model.store import open_store
 from voiceflow_model.training.preemption import StopRequest
 
@@ -110,6 +110,19 @@ def test_a_session_budget_yields_after_a_commit():
     with pytest.raises(Yielded, match="session budget of 1 minutes"):
         run_phase(parse_config(TINY), "validate", open_store("memory://budget"), "r", stop=stop, listener=listener)
     assert Run.load(open_store("memory://budget"), "r").record.phases["validate"].step == len(listener.steps) > 0
+
+
+def test_a_worker_that_waits_for_another_can_be_stopped():
+    config, store = parse_config(TINY), open_store("memory://held")
+    held = open_run(config, store, "r")
+    listener = StopsAt()
+    listener.stop.request("the test asked for it")
+    with (
+        held.lease(owner="elsewhere"),
+        pytest.raises(Yielded, match="another worker held the run"),
+    ):
+        run_phase(config, "validate", store, "r", stop=listener.stop, listener=listener)
+    assert any("elsewhere" in message for message in listener.said)
 
 
 def test_other_settings_under_the_same_run_id_are_refused_with_the_difference():

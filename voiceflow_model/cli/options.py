@@ -18,7 +18,13 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as training.batch_size=16; may be repeated."),
 ]
 StoreUrl = Annotated[
-    str, typer.Option("--store", metavar="URL", help="Where runs live: gs://bucket/prefix, or the path of a folder.")
+    str,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        envvar="VOICEFLOW_STORE",
+        help="Where runs live: gs://bucket/prefix, or the path of a folder.",
+    ),
 ]
 RunId = Annotated[str | None, typer.Option("--run-id", help="Name of the run; by default the configuration's.")]
 Model = Annotated[
