@@ -1,6 +1,6 @@
 """Fit the shipped turn-taking statistics from folders of reference RTTMs.
 
-    python benchmarks/fit_turns.py RTTM_FOLDER > voiceflow_model/data/turns_NAME.json
+python benchmarks/fit_turns.py RTTM_FOLDER > voiceflow_model/data/turns_NAME.json
 """
 
 import sys

@@ -81,7 +81,7 @@ class RunConfig(Section):
 
     def identity(self) -> dict[str, Any]:
         """The part of the configuration that decides the result; resuming a run with another one is refused."""
-        whole = self.model_dump(mode="json", by_alias=True, exclude={"name", "session"})
+        whole = self.model_dump(mode="json", by_alias=True, exclude={"session"})
         for key in ("decode_threads", "ram_mb"):
             del whole["stream"][key]
         return whole

@@ -7,14 +7,13 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from voiceflow_model.config import PHASES, Phase, RunConfig
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.errors import GateMissed, Yielded
-from voiceflow_model.evaluation.stage import EvaluationResult, check_der, evaluate_model
-from voiceflow_model.export.stage import ExportResult, export_model
+from voiceflow_model.errors import ConfigError, GateMissed, Yielded
 from voiceflow_model.runs.heartbeat import heartbeat
+from voiceflow_model.runs.record import RunRecord, record_path
 from voiceflow_model.runs.run import Run
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
@@ -22,6 +21,10 @@ from voiceflow_model.store import Store
 from voiceflow_model.training.phase import PhaseResult, train_phase
 from voiceflow_model.training.preemption import StopRequest
 from voiceflow_model.training.progress import Listener, Terminal, describe
+
+if TYPE_CHECKING:  # a training worker starts a second sooner without what only the later stages need
+    from voiceflow_model.evaluation.stage import EvaluationResult
+    from voiceflow_model.export.stage import ExportResult
 
 Result = TypeVar("Result", bound=Section)
 STAGES = (*PHASES, "evaluate", "export")
@@ -49,53 +52,74 @@ def run_phase(
     Raises GateMissed when the held-out accuracies stay under `gates.accuracy`; see `train_phase` for the rest.
     """
     stop, listener = stop or StopRequest(config.session.session_minutes), listener or Terminal()
+    run = open_run(config, store, run_id)
+    if phase == "train" and config.phases.train.continue_from_validate:
+        _require(run.record, "validate", "voiceflow train --phase validate")
     with stop.on_signals():
         result = _once(
-            config, store, run_id, phase, PhaseResult, listener, stop,
+            config, run, phase, PhaseResult, listener, stop,
             lambda session: train_phase(config, phase, session, stop=stop, listener=listener),
         )  # fmt: skip
-    accuracy, gate = result.accuracy, config.gates.accuracy
-    if min(accuracy.frame_accuracy, accuracy.speaker_accuracy) <= gate:
-        raise GateMissed(
-            f"{phase}: {describe(accuracy)}; "
-            f"both must exceed {gate:.0%} (gates.accuracy). The run is kept in {store.uri(f'runs/{run_id}')}; train "
-            "longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
-        )
+    check_accuracy(config, result, store.uri(f"runs/{run_id}"))
     return result
 
 
 def run_evaluation(
     config: RunConfig, store: Store, run_id: str, *, listener: Listener | None = None
-) -> EvaluationResult:
+) -> "EvaluationResult":
     """Export a candidate, tune its decisions on dev speakers, measure it on test speakers, and check the DER gate.
 
-    Raises GateMissed when DER is not under `gates.der`.
+    Raises GateMissed when DER is not under `gates.der`, ConfigError when the train phase is not done.
     """
-    listener = listener or Terminal()
+    from voiceflow_model.evaluation.stage import EvaluationResult, check_der, evaluate_model
+
+    told, run = listener or Terminal(), open_run(config, store, run_id)
+    _require(run.record, "train", "voiceflow train")
     result = _once(
-        config, store, run_id, "evaluate", EvaluationResult, listener, None,
-        lambda session: evaluate_model(config, session, listener),
-    )  # fmt: skip
+        config, run, "evaluate", EvaluationResult, told, None, lambda session: evaluate_model(config, session, told)
+    )
     check_der(config, result)
     return result
 
 
-def run_export(config: RunConfig, store: Store, run_id: str, *, listener: Listener | None = None) -> ExportResult:
+def run_export(config: RunConfig, store: Store, run_id: str, *, listener: Listener | None = None) -> "ExportResult":
     """Prove that the measured file computes what torch computes, then promote it to `latest`.
 
-    Raises GateMissed when they differ by more than `gates.parity`, or when the evaluation missed its own gate.
+    Raises GateMissed when they differ by more than `gates.parity` or when any gate before was missed, ConfigError when
+    the run is not evaluated.
     """
-    listener = listener or Terminal()
-    return _once(
-        config, store, run_id, "export", ExportResult, listener, None,
-        lambda session: export_model(config, session),
-    )  # fmt: skip
+    from voiceflow_model.evaluation.stage import EvaluationResult, check_der
+    from voiceflow_model.export.stage import ExportResult, export_model
+
+    told, run = listener or Terminal(), open_run(config, store, run_id)
+    _require(run.record, "evaluate", "voiceflow evaluate --model")
+    for phase in PHASES:
+        if phase in run.record.stages:
+            result = PhaseResult.model_validate(run.record.stages[phase].result)
+            check_accuracy(config, result, store.uri(f"runs/{run_id}"))
+    check_der(config, EvaluationResult.model_validate(run.record.stages["evaluate"].result))
+    return _once(config, run, "export", ExportResult, told, None, lambda session: export_model(config, session))
+
+
+def check_accuracy(config: RunConfig, result: PhaseResult, where: str) -> None:
+    """Raises GateMissed unless both held-out accuracies of a phase exceed `gates.accuracy`."""
+    accuracy, gate = result.accuracy, config.gates.accuracy
+    if min(accuracy.frame_accuracy, accuracy.speaker_accuracy) <= gate:
+        raise GateMissed(
+            f"{result.phase}: {describe(accuracy)}; both must exceed {gate:.0%} (gates.accuracy). The run is kept in "
+            f"{where}; train longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
+        )
+
+
+def _require(record: RunRecord, stage: str, command: str) -> None:
+    # Before any lease: a session that failed for this would mark a healthy run as failed.
+    if stage not in record.stages:
+        raise ConfigError(f"run {record.run_id} has not finished its {stage} stage: first `{command} ...`")
 
 
 def _once(
     config: RunConfig,
-    store: Store,
-    run_id: str,
+    run: Run,
     stage: str,
     kind: type[Result],
     listener: Listener,
@@ -103,10 +127,9 @@ def _once(
     work: Callable[[Session], Result],
 ) -> Result:
     """The stage's stored result, or its work under the run's lease."""
-    run = open_run(config, store, run_id)
     key = config.hash()
     if (done := run.record.stages.get(stage)) and done.key == key:
-        listener.say(f"{stage}: already done, skipped ({store.uri(f'runs/{run_id}/run.json')})")
+        listener.say(f"{stage}: already done, skipped ({run.store.uri(record_path(run.run_id))})")
         return kind.model_validate(done.result)
     ttl = config.session.lease_ttl_s
 

@@ -10,6 +10,7 @@ from tone_model import tones
 from voiceflow_model.cli.record import record_if_any
 from voiceflow_model.cli.settings import configured, of_run
 from voiceflow_model.config import load_config
+from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.errors import ConfigError, GateMissed, StoreUnavailable
 from voiceflow_model.store import open_store
 
@@ -159,6 +160,7 @@ def test_a_run_that_was_not_trained_cannot_be_evaluated_or_used(
     assert "has no model.onnx yet" in unusable.stderr
 
 
-def test_a_placeholder_in_a_phase_is_named_by_its_own_key() -> None:
-    with pytest.raises(ConfigError, match=r"phases\.validate\.corpus\.url"):
-        configured("voxceleb", ["corpus.url=/somewhere", "corpus.heldout_url=/else"])
+def test_a_placeholder_in_a_phase_is_refused() -> None:
+    config = configured("voxceleb", ["corpus.url=/somewhere", "corpus.heldout_url=/else"])
+    with pytest.raises(ConfigError, match=r"phases\.PHASE\.corpus\.url"):
+        open_corpus(config.corpus_of("validate"))

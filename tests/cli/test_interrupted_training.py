@@ -59,5 +59,5 @@ def test_train_that_needs_the_weights_of_validate_says_so_before_it_starts(
 ) -> None:
     result = voiceflow("train", "--config", tiny, "--store", tmp_path / "store")
     assert result.exit_code == 2
-    assert "voiceflow train --phase validate --config" in result.stderr
+    assert "first `voiceflow train --phase validate" in result.stderr
     assert not (tmp_path / "store").exists()

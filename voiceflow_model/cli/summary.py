@@ -14,6 +14,7 @@ def summarise(record: RunRecord, store: Store, before: RunRecord | None) -> dict
     evaluation, export = results.get("evaluate"), results.get("export")
     figures = ("der", "ci_low", "ci_high", "false_alarm", "missed", "confusion", "jer", "recordings", "dataset")
     report = evaluation and {key: evaluation["report"][key] for key in figures} | {"eer": evaluation["eer"]}
+    sample = _short(evaluation["sample"]) if evaluation else "meeting.wav"
     model = (export and export["latest"]) or (evaluation and evaluation["model"])
     return {
         "run_id": record.run_id,
@@ -28,7 +29,8 @@ def summarise(record: RunRecord, store: Store, before: RunRecord | None) -> dict
         "promoted": export is not None,
         "report": evaluation and evaluation["report_at"],
         "pictures": evaluation["pictures"] if evaluation else [],
-        "try": model and f"voiceflow diarize meeting.wav --model {shlex.quote(_short(model))} --out diarized --plot",
+        "try": model
+        and f"voiceflow diarize {shlex.quote(sample)} --model {shlex.quote(_short(model))} --out diarized --plot",
     }
 
 

@@ -18,7 +18,6 @@ def train(
 ) -> None:
     """Train one phase of a run here. After any interruption the same command continues from the last checkpoint."""
     from voiceflow_model.cli.output import say, show
-    from voiceflow_model.cli.record import record_if_any, require_stage
     from voiceflow_model.cli.settings import configured
     from voiceflow_model.stages import run_phase
     from voiceflow_model.store import open_store
@@ -27,9 +26,6 @@ def train(
     run_config = configured(config, settings)
     place, name = open_store(store), run_id or run_config.name
     options = ["--config", config, "--store", store, "--run-id", name, *(f"--set={each}" for each in settings or ())]
-    if phase == "train" and run_config.phases.train.continue_from_validate:
-        first = f"`voiceflow train --phase validate {shlex.join(options)}`, whose weights this phase continues from"
-        require_stage(record_if_any(place, name), "validate", first)
     result = run_phase(run_config, phase, place, name)
     show(
         result,

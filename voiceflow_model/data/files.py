@@ -13,12 +13,13 @@ from voiceflow_model.data.corpus import Row, Samples, Shard, Split
 from voiceflow_model.data.folder import Folder
 from voiceflow_model.data.holdout import SpeakerSplit, halve, split_speakers, split_utterances
 from voiceflow_model.data.utterance import decode_utterance
-from voiceflow_model.errors import BrokenAudio, CorpusError
+from voiceflow_model.errors import BrokenAudio, ConfigError, CorpusError
 from voiceflow_model.section import Section
 
 _SUFFIXES = frozenset({".flac", ".wav", ".ogg", ".opus", ".mp3", ".m4a", ".aac"})
 _LAYOUT = "<speaker>/.../<utterance>.{flac,wav,ogg,opus,mp3,m4a,aac}"
 _MAX_BYTES = 256 << 20
+_PLACEHOLDER = "YOUR-"  # in the shipped configurations
 
 
 class FilesCorpusConfig(Section):
@@ -43,6 +44,12 @@ class FilesCorpus:
     """A Corpus over one folder, or two; one shard is one file. The folders are listed once, at the first question."""
 
     def __init__(self, config: FilesCorpusConfig) -> None:
+        for field, url in (("url", config.url), ("heldout_url", config.heldout_url or "")):
+            if _PLACEHOLDER in url:
+                raise ConfigError(
+                    f"corpus.{field} is still the placeholder {url}: name your own folder of {_LAYOUT}, as in "
+                    f"--set corpus.{field}=gs://bucket/folder (or phases.PHASE.corpus.{field})"
+                )
         self._config = config
         self._folder = Folder(config.url)
         self._heldout = Folder(config.heldout_url) if config.heldout_url else None

@@ -1,14 +1,16 @@
 """The evaluate stage: what users would get from this run's model, measured through the file that they would run."""
 
 import hashlib
+import io
 from itertools import combinations
 
 import numpy as np
+import soundfile
 
 from voiceflow_model.config import PHASES, RunConfig
 from voiceflow_model.data.activity import voice_activity
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.data.corpus import Corpus
+from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus, Samples
 from voiceflow_model.diarization.card import ModelCard, Tuning
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.plot import timeline_png
@@ -43,6 +45,7 @@ class EvaluationResult(Section):
     model_path: str
     model_sha256: str
     report_at: str
+    sample: str
     pictures: tuple[str, ...]
 
 
@@ -75,6 +78,9 @@ def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> E
     pictures = _pictures(config, session, diarizer, recordings, report)
     for path, picture in pictures.items():
         store.write(path, picture)
+    median = sorted(report.files, key=lambda one: one.der)[len(report.files) // 2].name
+    sample = next(one for one in recordings if one.name == median)
+    store.write(f"{folder}/report/sample.flac", _flac(sample.samples))
     eer = verification_eer(diarizer, corpus)
     result = EvaluationResult(
         report=report,
@@ -85,6 +91,7 @@ def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> E
         model_path=model_path,
         model_sha256=hashlib.sha256(data).hexdigest(),
         report_at=store.uri(f"{folder}/report/report.md"),
+        sample=store.uri(f"{folder}/report/sample.flac"),
         pictures=tuple(store.uri(path) for path in pictures),
     )
     store.write(f"{folder}/report/report.md", markdown(config, session, result).encode())
@@ -153,6 +160,12 @@ def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> s
             "",
         ]
     )
+
+
+def _flac(samples: Samples) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="FLAC")
+    return file.getvalue()
 
 
 def _pictures(

@@ -4,8 +4,8 @@ import hashlib
 import json
 
 from voiceflow_model.config import RunConfig
-from voiceflow_model.errors import CheckpointCorrupt, ConfigError, GateMissed
-from voiceflow_model.evaluation.stage import EvaluationResult, check_der
+from voiceflow_model.errors import CheckpointCorrupt, GateMissed
+from voiceflow_model.evaluation.stage import EvaluationResult
 from voiceflow_model.export.onnx import parity
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
@@ -25,10 +25,7 @@ class ExportResult(Section):
 def export_model(config: RunConfig, session: Session) -> ExportResult:
     """Compare the evaluated file with torch, then make it `models/<configuration>/latest.onnx`."""
     store, record = session.store, session.record
-    if "evaluate" not in record.stages:
-        raise ConfigError(f"run {record.run_id} is not evaluated yet: `voiceflow evaluate --model` it first")
     evaluation = EvaluationResult.model_validate(record.stages["evaluate"].result)
-    check_der(config, evaluation)
     data = store.read(evaluation.model_path).data
     if hashlib.sha256(data).hexdigest() != evaluation.model_sha256:
         raise CheckpointCorrupt(f"{evaluation.model} is not the file that was evaluated; evaluate under a new --run-id")

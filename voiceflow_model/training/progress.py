@@ -80,7 +80,7 @@ class Terminal:
             self._bar.update(self._task, completed=tick.step, total=tick.total, description=tick.phase, text=text)
         elif time.monotonic() - self._said_at > 10 or tick.step == tick.total:
             self._said_at = time.monotonic()
-            self.console.print(f"{tick.phase} {tick.step}/{tick.total}  {text}", highlight=False)
+            self.say(f"{tick.phase} {tick.step}/{tick.total}  {text}")
 
     def validated(self, phase: str, epoch: int, accuracy: Accuracy) -> None:
         """See Listener."""
@@ -88,7 +88,7 @@ class Terminal:
 
     def say(self, message: str) -> None:
         """See Listener."""
-        self.console.print(message, highlight=False)
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """See Listener."""
