@@ -10,10 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from voiceflow_model.errors import ObjectNotFound, VoiceFlowError
+from voiceflow_model.errors import INSTALL_TRAIN, ObjectNotFound, VoiceFlowError
 
 Verdict = Literal["ok", "note", "failed"]
-_INSTALL = "pip install -c constraints.txt 'voiceflow[train]'"
 
 
 class Check(NamedTuple):
@@ -30,11 +29,11 @@ def examine(store: str | None = None) -> list[Check]:
     checks: dict[str, tuple[Callable[[], Check], str]] = {
         "python": (_python, "use Python 3.11 to 3.13"),
         "machine": (_machine, ""),
-        "torch": (_torch, f"only training needs it: {_INSTALL}"),
-        "torchaudio": (_torchaudio, f"only training needs it: {_INSTALL}"),
+        "torch": (_torch, f"only training needs it: {INSTALL_TRAIN}"),
+        "torchaudio": (_torchaudio, f"only training needs it: {INSTALL_TRAIN}"),
         "onnxruntime": (_onnxruntime, "pip install onnxruntime"),
-        "espeak": (_espeak, f"only the embedded corpus needs it: {_INSTALL}"),
-        "prefect": (_prefect, f"`voiceflow train` works without it; for `voiceflow run`: {_INSTALL}"),
+        "espeak": (_espeak, f"only the embedded corpus needs it: {INSTALL_TRAIN}"),
+        "prefect": (_prefect, f"`voiceflow train` works without it; for `voiceflow run`: {INSTALL_TRAIN}"),
     }
     found = [_safely(name, check, advice) for name, (check, advice) in checks.items()]
     if store is not None:
@@ -111,7 +110,7 @@ def _prefect() -> Check:
     try:
         found = f"prefect {version('prefect')}, fastapi {version('fastapi')}"
     except PackageNotFoundError as error:
-        return Check("prefect", "failed", f"{error.name} is not installed", f"for `voiceflow run`: {_INSTALL}")
+        return Check("prefect", "failed", f"{error.name} is not installed", f"for `voiceflow run`: {INSTALL_TRAIN}")
     if address := os.environ.get("PREFECT_API_URL"):
         return Check("prefect", "note", f"{found}, server {address}", "unset PREFECT_API_URL for an embedded server")
     if tuple(int(part) for part in version("fastapi").split(".")[:2]) >= (0, 151):

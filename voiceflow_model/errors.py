@@ -4,6 +4,8 @@
 0 done, 2 usage or configuration, 3 a gate was missed, 75 yielded and resumable (EX_TEMPFAIL), 1 anything else.
 """
 
+INSTALL_TRAIN = "`pip install -c constraints.txt -e '.[train]'` in VoiceFlow's folder"
+
 
 class VoiceFlowError(Exception):
     """Base of every error that VoiceFlow raises on purpose."""

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from voiceflow_model.config import PHASES, Phase, RunConfig
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.errors import ConfigError, GateMissed, Yielded
+from voiceflow_model.errors import ConfigError, GateMissed, ObjectNotFound, Yielded
 from voiceflow_model.runs.heartbeat import heartbeat
-from voiceflow_model.runs.record import RunRecord, record_path
+from voiceflow_model.runs.record import record_path
+from voiceflow_model.runs.record_file import RecordFile
 from voiceflow_model.runs.run import Run
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
 from voiceflow_model.store import Store
 from voiceflow_model.training.phase import PhaseResult, train_phase
-from voiceflow_model.training.preemption import StopRequest
+from voiceflow_model.training.preemption import PROCESS_STARTED, StopRequest
 from voiceflow_model.training.progress import Listener, Terminal, describe
 
 if TYPE_CHECKING:  # a training worker starts a second sooner without what only the later stages need
@@ -30,11 +31,27 @@ Result = TypeVar("Result", bound=Section)
 STAGES = (*PHASES, "evaluate", "export")
 
 
-def open_run(config: RunConfig, store: Store, run_id: str) -> Run:
-    """The run of that name, created if new. Raises RunConflict when settings or the corpus itself have changed."""
+_COMMAND = {"validate": "train --phase validate", "train": "train", "evaluate": "evaluate --model"}
+
+
+def open_run(config: RunConfig, store: Store, run_id: str, *, after: str | None = None) -> Run:
+    """The run of that name, created if new. Raises RunConflict when settings or the corpus itself have changed.
+
+    With `after`, ConfigError unless the run has finished that stage; then nothing is created or changed.
+    """
     fingerprints = {phase: open_corpus(config.corpus_of(phase)).fingerprint() for phase in PHASES}
     identity = {**config.identity(), "corpus_fingerprints": fingerprints}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    if after is not None:
+        # Before any lease: a session that failed for this would mark a healthy run as failed.
+        try:
+            done = after in RecordFile(store, run_id).read().stages
+        except ObjectNotFound:
+            done = False
+        if not done:
+            raise ConfigError(
+                f"run {run_id} has not finished its {after} stage: first `voiceflow {_COMMAND[after]} ...`"
+            )
     return Run.open(store, run_id, digest, identity)
 
 
@@ -51,10 +68,10 @@ def run_phase(
 
     Raises GateMissed when the held-out accuracies stay under `gates.accuracy`; see `train_phase` for the rest.
     """
-    stop, listener = stop or StopRequest(config.session.session_minutes), listener or Terminal()
-    run = open_run(config, store, run_id)
-    if phase == "train" and config.phases.train.continue_from_validate:
-        _require(run.record, "validate", "voiceflow train --phase validate")
+    stop = stop or StopRequest(config.session.session_minutes, since=PROCESS_STARTED)
+    listener = listener or Terminal()
+    needs_validate = phase == "train" and config.phases.train.continue_from_validate
+    run = open_run(config, store, run_id, after="validate" if needs_validate else None)
     with stop.on_signals():
         result = _once(
             config, run, phase, PhaseResult, listener, stop,
@@ -73,8 +90,7 @@ def run_evaluation(
     """
     from voiceflow_model.evaluation.stage import EvaluationResult, check_der, evaluate_model
 
-    told, run = listener or Terminal(), open_run(config, store, run_id)
-    _require(run.record, "train", "voiceflow train")
+    told, run = listener or Terminal(), open_run(config, store, run_id, after="train")
     result = _once(
         config, run, "evaluate", EvaluationResult, told, None, lambda session: evaluate_model(config, session, told)
     )
@@ -91,8 +107,7 @@ def run_export(config: RunConfig, store: Store, run_id: str, *, listener: Listen
     from voiceflow_model.evaluation.stage import EvaluationResult, check_der
     from voiceflow_model.export.stage import ExportResult, export_model
 
-    told, run = listener or Terminal(), open_run(config, store, run_id)
-    _require(run.record, "evaluate", "voiceflow evaluate --model")
+    told, run = listener or Terminal(), open_run(config, store, run_id, after="evaluate")
     for phase in PHASES:
         if phase in run.record.stages:
             result = PhaseResult.model_validate(run.record.stages[phase].result)
@@ -109,12 +124,6 @@ def check_accuracy(config: RunConfig, result: PhaseResult, where: str) -> None:
             f"{result.phase}: {describe(accuracy)}; both must exceed {gate:.0%} (gates.accuracy). The run is kept in "
             f"{where}; train longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
         )
-
-
-def _require(record: RunRecord, stage: str, command: str) -> None:
-    # Before any lease: a session that failed for this would mark a healthy run as failed.
-    if stage not in record.stages:
-        raise ConfigError(f"run {record.run_id} has not finished its {stage} stage: first `{command} ...`")
 
 
 def _once(

@@ -2,65 +2,163 @@ import numpy as np
 import pytest
 from hand_made import analysis_of
 
+from voiceflow_model.diarization.analysis import Analysis, Runs
 from voiceflow_model.diarization.card import Tuning
-from voiceflow_model.diarization.clustering import NOBODY, cluster
+from voiceflow_model.diarization.clustering import cluster
+from voiceflow_model.diarization.decision import decide
 from voiceflow_model.errors import ConfigError
 
 FRAMES = 100
+KEEP_ALL = Tuning(min_cluster_share=0.0)
 
 
 def windows(*tracks):
-    """One window per argument: ((first, last, voice), ...) for its local speakers, one track each."""
+    """One window per argument: ((first, last, voice, local), ...), by default each stretch on a track of its own."""
     decisions = np.zeros((len(tracks), FRAMES, 3), bool)
     voice = np.zeros((len(tracks), FRAMES), int)
-    for window, speakers in enumerate(tracks):
-        for local, (first, last, who) in enumerate(speakers):
-            decisions[window, first:last, local] = True
+    for window, stretches in enumerate(tracks):
+        for number, (first, last, who, *local) in enumerate(stretches):
+            decisions[window, first:last, local[0] if local else number] = True
             voice[window, first:last] = who
     return analysis_of(decisions, voice, [window * FRAMES for window in range(len(tracks))])
 
 
-def test_the_same_voice_is_one_cluster_and_silence_is_nobody():
-    found = cluster(windows([(0, 50, 0), (50, 100, 1)], [(0, 50, 1)], [(0, 40, 0), (50, 90, 2)]), Tuning())
-    assert found.labels.tolist() == [[0, 1, NOBODY], [1, NOBODY, NOBODY], [0, 2, NOBODY]]
-    np.testing.assert_allclose(found.centroids, np.eye(4)[:3], atol=1e-5)
+def speakers(analysis, tuning=KEEP_ALL, **bounds):
+    """Speakers of the runs, in order of window, local speaker and time."""
+    return cluster(analysis, tuning, **bounds).tolist()
 
 
-def test_a_word_does_not_found_a_speaker_but_joins_the_nearest_that_is_free():
-    word = (60, 65, 2)  # 0.1 s, of a third voice
-    found = cluster(windows([(0, 50, 0), word], [(0, 50, 1)]), Tuning())
-    assert len(found.centroids) == 2
-    assert found.labels[0, :2].tolist() == [0, 1], "the window's other local speaker has cluster 0 already"
+def heard(*runs):
+    """Runs of one window, (local, first, last, voice (4,), clean_s), as only a mistaken network makes them."""
+    local, start, end, voice, clean_s = zip(*runs, strict=True)
+    unit = np.array(voice, np.float32) / np.linalg.norm(voice, axis=1, keepdims=True)
+    made = Runs(
+        np.zeros(len(runs), int), *map(np.array, (local, start, end)), unit.astype(np.float32),
+        np.array(clean_s, np.float32),
+    )  # fmt: skip
+    return Analysis(0.02, 500, np.array([0]), np.zeros((1, 500, 2), np.float32), made)
+
+
+def test_the_same_voice_is_one_speaker_in_every_window():
+    analysis = windows([(0, 50, 0), (50, 100, 1)], [(0, 50, 1)], [(0, 40, 0), (50, 90, 2)])
+    assert speakers(analysis) == [0, 1, 1, 0, 2]
+
+
+def test_nobody_is_nobody():
+    assert cluster(windows([]), Tuning()).shape == (0,)
+    assert decide(windows([]), Tuning()) == []
+
+
+def test_one_person_on_two_local_tracks_of_a_window_is_one_speaker():
+    assert speakers(windows([(0, 40, 0, 0), (50, 90, 0, 1)], [(0, 50, 1)])) == [0, 0, 1]
+
+
+def test_two_people_on_one_local_track_of_a_window_are_two_speakers():
+    analysis = windows([(0, 100, 0)], [(0, 100, 1)], [(0, 60, 0, 0), (70, 100, 1, 0)])
+    assert speakers(analysis) == [0, 1, 0, 1]
+    assert [(t.start_s, round(t.end_s, 2), t.speaker[-1]) for t in decide(analysis, KEEP_ALL)] == [
+        (0.0, 2.0, "1"), (2.0, 4.0, "2"), (4.0, 5.2, "1"), (5.4, 6.0, "2"),
+    ]  # fmt: skip
+
+
+def test_more_speakers_than_a_window_has_tracks():
+    analysis = windows([(0, 30, 0, 0), (30, 60, 1, 1), (60, 90, 2, 2)], [(0, 50, 3, 0), (50, 100, 0, 1)])
+    assert speakers(analysis) == [0, 1, 2, 3, 0]
+
+
+def test_one_voice_on_two_tracks_at_once_stays_two_speakers():
+    alike = [1, 0, 0, 0]
+    assert cluster(heard((0, 0, 60, alike, 0.6), (1, 30, 90, alike, 0.6)), KEEP_ALL).tolist() == [0, 1]
+    assert cluster(heard((0, 0, 60, alike, 1.1), (1, 55, 90, alike, 0.6)), KEEP_ALL).tolist() == [0, 0], "a touch"
+
+
+def test_and_keeps_the_clusters_of_both_apart():
+    low, high = [1, 0.2, 0, 0], [1, -0.2, 0, 0]
+    analysis = heard((0, 0, 60, low, 1.0), (0, 100, 160, low, 1.0), (1, 0, 60, high, 1.0), (1, 100, 160, high, 1.0))
+    assert cluster(analysis, KEEP_ALL).tolist() == [0, 0, 1, 1]
+
+
+def test_a_word_goes_with_its_own_track_whatever_it_sounds_like():
+    analysis = windows([(0, 50, 0, 0), (60, 65, 1, 0)], [(0, 50, 1)])
+    assert speakers(analysis) == [0, 0, 1]
+
+
+def test_a_word_on_a_track_of_its_own_goes_with_the_nearest_voice():
+    analysis = windows([(0, 50, 0, 0), (60, 65, 1, 1)], [(0, 50, 1)])
+    assert speakers(analysis) == [0, 1, 1]
+
+
+def test_a_word_over_somebody_else_is_not_his():
+    first, second, word = [1, 0, 0, 0], [0, 1, 0, 0], [1, 0.3, 0, 0]
+    analysis = heard((0, 0, 60, first, 1.0), (0, 100, 160, second, 1.0), (1, 20, 30, word, 0.0))
+    assert cluster(analysis, KEEP_ALL).tolist() == [0, 1, 1]
+    analysis = heard((0, 0, 60, first, 1.0), (1, 20, 30, word, 0.0))
+    assert cluster(analysis, KEEP_ALL).tolist() == [0, 0], "unless there is nobody else"
+
+
+def test_of_two_words_at_once_the_longer_one_chooses_first():
+    first, second = [1, 0, 0, 0], [0, 1, 0, 0]
+    voices = ((0, 0, 60, first, 1.0), (0, 100, 160, second, 1.0))
+    assert cluster(heard(*voices, (1, 200, 208, first, 0.0), (2, 200, 215, first, 0.0)), KEEP_ALL).tolist()[2:] == [
+        1,
+        0,
+    ]
+    assert cluster(heard(*voices, (1, 200, 215, first, 0.0), (2, 200, 208, first, 0.0)), KEEP_ALL).tolist()[2:] == [
+        0,
+        1,
+    ]
 
 
 def test_when_there_are_only_words_they_found_the_speakers():
-    assert cluster(windows([(0, 5, 0), (10, 15, 1)]), Tuning()).labels[0].tolist() == [0, 1, NOBODY]
+    assert speakers(windows([(0, 5, 0), (10, 15, 1)])) == [0, 1]
+
+
+def test_seconds_and_not_the_number_of_runs_make_a_voice():
+    at_0, at_35, at_75 = [1, 0, 0, 0], [0.819, 0.574, 0, 0], [0.259, 0.966, 0, 0]  # degrees
+    analysis = heard((0, 0, 400, at_0, 8.0), (0, 410, 440, at_35, 0.6), (0, 450, 490, at_75, 0.8))
+    tuning = Tuning(merge_similarity=0.4, min_cluster_share=0.0)
+    assert cluster(analysis, tuning).tolist() == [0, 0, 1], "0.6 s between two voices do not bring them together"
+    analysis.runs.clean_s[:] = 0.6
+    assert cluster(analysis, tuning).tolist() == [0, 0, 0]
 
 
 def test_a_cluster_with_too_small_a_share_dissolves():
-    analysis = windows(*[[(0, 100, 0)]] * 30, [(0, 100, 1)], [(0, 30, 2)])
-    assert len(cluster(analysis, Tuning(min_cluster_share=0.0)).centroids) == 3
-    found = cluster(analysis, Tuning(min_cluster_share=0.02))
-    assert len(found.centroids) == 2
-    assert found.labels.min(initial=0, where=found.labels != NOBODY) == 0
+    analysis = windows(*[[(0, 100, 0)]] * 30, *[[(0, 100, 1)]] * 10, [(0, 30, 2)])
+    assert max(speakers(analysis)) == 2
+    assert max(speakers(analysis, Tuning(min_cluster_share=0.02))) == 1
+
+
+def test_what_dissolves_goes_to_the_nearest_voice_and_not_with_its_track():
+    like_second = (0, 470, 495, [0, 0.8, 0.6, 0], 0.5)
+    analysis = heard((0, 0, 300, [1, 0, 0, 0], 6.0), like_second, (1, 310, 460, [0, 1, 0, 0], 3.0))
+    strict = Tuning(merge_similarity=0.9, min_cluster_share=0.1)
+    assert cluster(analysis, strict).tolist() == [0, 1, 1]
+    assert cluster(analysis, strict.model_copy(update={"min_cluster_share": 0.0})).tolist() == [0, 1, 2]
+
+
+def test_a_share_is_of_the_recording_and_not_of_the_windows_that_see_it():
+    decisions, voice = np.ones((9, FRAMES, 1), bool), np.zeros((9, FRAMES), int)
+    voice[0, :10], decisions[0, 10] = 1, False  # only the first window sees voice 1; five see the middle
+    analysis = analysis_of(decisions, voice, range(0, 180, 20))
+    assert len({*speakers(analysis, Tuning(min_embed_s=0.1, min_cluster_share=0.03))}) == 2
+    assert len({*speakers(analysis, Tuning(min_embed_s=0.1, min_cluster_share=0.05))}) == 1
 
 
 def test_many_equally_small_clusters_are_all_kept():
     analysis = windows(*[[(0, 100, voice)] for voice in range(4)])
-    assert len(cluster(analysis, Tuning(min_cluster_share=0.5)).centroids) == 4
+    assert speakers(analysis, Tuning(min_cluster_share=0.5)) == [0, 1, 2, 3]
 
 
 def test_min_speakers_stops_merging_and_counts_no_outliers():
     analysis = windows(*[[(0, 100, voice % 2)] for voice in range(40)], [(0, 30, 3)])
-    everything_merges = Tuning(merge_similarity=-1.0)
-    assert len(cluster(analysis, everything_merges).centroids) == 1
-    found = cluster(analysis, everything_merges, min_speakers=2, max_speakers=2)
-    assert found.labels[:4, 0].tolist() == [0, 1, 0, 1]
+    everything_merges = Tuning(merge_similarity=-1.0, min_cluster_share=0.02)
+    assert set(speakers(analysis, everything_merges)) == {0}
+    assert speakers(analysis, everything_merges, min_speakers=2, max_speakers=2)[:4] == [0, 1, 0, 1]
 
 
-def test_max_speakers_holds_even_against_a_window_with_more_local_speakers():
-    found = cluster(windows([(0, 50, 0), (50, 100, 1)]), Tuning(), max_speakers=1)
-    assert found.labels[0].tolist() == [0, 0, NOBODY]
+def test_max_speakers_holds_even_against_two_who_talk_at_once():
+    analysis = heard((0, 0, 60, [1, 0, 0, 0], 1.0), (1, 10, 70, [0, 1, 0, 0], 1.0))
+    assert cluster(analysis, KEEP_ALL, max_speakers=1).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("bounds", [(0, None), (-1, None), (None, 0), (3, 2)])

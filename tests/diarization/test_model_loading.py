@@ -44,7 +44,7 @@ def test_metadata_that_cannot_be_read_is_refused(card):
 def test_a_newer_schema_asks_for_an_upgrade_even_with_unknown_fields():
     card = {**json.loads(tone_card().model_dump_json()), "invented_later": 1}
     card["schema_version"] = ModelCard.model_fields["schema_version"].default + 1
-    with pytest.raises(ModelError, match="pip install -U voiceflow"):
+    with pytest.raises(ModelError, match="update VoiceFlow"):
         Diarizer.load(tone_model(json.dumps(card)))
 
 

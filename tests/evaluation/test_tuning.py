@@ -5,7 +5,7 @@ from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.rttm import Turn
 from voiceflow_model.errors import CorpusError
 from voiceflow_model.evaluation.recording import Recording
-from voiceflow_model.evaluation.tuning import SIMILARITIES, middle_of_flat, search, tune
+from voiceflow_model.evaluation.tuning import SIMILARITIES, middle_of_flat, search, smoothed, tune
 
 
 def recording(script, duration_s):
@@ -20,11 +20,21 @@ def test_takes_the_middle_of_the_widest_flat_region_and_not_its_edge():
     assert middle_of_flat(values, [0.2] * 7) == 0.4
 
 
+def test_a_lucky_point_is_smoothed_away():
+    assert smoothed([0.3, 0.0, 0.3, 0.15]) == pytest.approx([0.15, 0.2, 0.15, 0.225])
+    lucky, broad = 0.25, {0.6, 0.65, 0.7}
+
+    def der(tuning):
+        return 0.05 if tuning.merge_similarity == lucky else 0.1 if tuning.merge_similarity in broad else 0.2
+
+    assert search(der, Tuning()).merge_similarity == pytest.approx(0.65, abs=0.03)
+
+
 def test_tones_that_never_resemble_each_other_put_the_threshold_in_the_middle_of_nothing(diarizer):
     script = [(6.0 * i, 6.0 * i + 5, i % 4) for i in range(6)]
     tuned = tune(diarizer, [recording(script, 36.0)])
-    assert tuned.merge_similarity == pytest.approx((0.05 + SIMILARITIES[-1]) / 2, abs=0.06)
-    assert tuned.model_copy(update={"merge_similarity": 0.5}) == Tuning()
+    assert tuned.merge_similarity == pytest.approx((SIMILARITIES[0] + SIMILARITIES[-1]) / 2)
+    assert tuned.model_copy(update={"merge_similarity": 0.6}) == Tuning()
 
 
 def test_a_parameter_that_helps_is_moved(diarizer):
@@ -47,14 +57,13 @@ def test_a_recording_is_analysed_once(diarizer):
     assert counting.calls == 2
 
 
-def test_the_threshold_is_searched_again_when_something_else_moved():
+def test_threshold_and_share_are_searched_together():
     def der(tuning):
-        centre = 0.3 if tuning.reassign_margin == 0.2 else 0.8
-        gain = 0.1 if tuning.reassign_margin == 0.2 else 0.0
-        return 0.5 - gain + max(abs(tuning.merge_similarity - centre), 0.1) - (0.6 if gain else 0.0)
+        centre, least = (0.35, 0.1) if tuning.min_cluster_share == 0.08 else (0.7, 0.2)
+        return least + abs(tuning.merge_similarity - centre)
 
     best = search(der, Tuning())
-    assert (best.reassign_margin, best.merge_similarity) == (0.2, 0.3)
+    assert (best.min_cluster_share, best.merge_similarity) == (0.08, 0.35)
 
 
 def test_luck_below_a_tenth_of_a_percent_changes_nothing():

@@ -1,6 +1,7 @@
 """The notebook, executed as Colab would, with `google.colab` replaced by the doubles beside this file."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,6 +87,9 @@ def test_a_run_that_yields_in_drive_is_finished_from_a_bucket_on_another_machine
     first = machine(colab=True, STORE="drive", SESSION_MINUTES=0.001)
     assert text(first["store"]).strip().endswith("drive/MyDrive/voiceflow: no runs yet")
     assert "exit code 75: saved, not finished: come back and run this cell again" in text(first["run"])
+    assert "\x1b" not in text(first["run"]), (
+        "a progress bar would fill the notebook with hundreds of thousands of lines"
+    )
     assert "no report yet" in text(first["report"])
     assert "no model yet" in text(first["diarize"])
     assert not (tmp_path / "signed-in").exists()
@@ -122,6 +126,65 @@ def test_outside_of_colab_drive_means_a_folder_here_and_a_wrong_setting_stops_th
     assert "did you mean" in str(stopped.value)
     assert not (tmp_path / "signed-in").exists()
     assert not (tmp_path / "drive").exists()
+
+
+FAKE_VOICEFLOW = f"""#!{sys.executable}
+import os, signal, sys
+
+def stop(number, frame):
+    print("saved after", signal.Signals(number).name, flush=True)
+    sys.exit(75)
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
+print("training", flush=True)
+sys.exit(int(os.environ["ENDS_WITH"])) if "ENDS_WITH" in os.environ else signal.pause()
+"""
+
+
+def run_cell(folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """The run cell in a process group of its own, as kernels have, with a `voiceflow` that only knows how to end."""
+    program = folder / "voiceflow"
+    program.write_text(FAKE_VOICEFLOW)
+    program.chmod(0o755)
+    (cell,) = [cell.source for cell in notebook().cells if cell.id == "run"]
+    filled_in = 'CONFIG = RUN_ID = "t"; store = "s"; SESSION_MINUTES = 1; SETTINGS = []'
+    code = f"import os, subprocess\n{filled_in}\n{cell}"
+    path = os.pathsep.join([str(folder), os.environ["PATH"]])
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", code],
+        env=os.environ | environment | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_the_stop_button_asks_training_once_and_waits_until_it_has_saved(tmp_path: Path) -> None:
+    process = run_cell(tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "training\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate()[0].splitlines() == [
+        "saved after SIGTERM",
+        "exit code 75: saved, not finished: come back and run this cell again",
+    ]
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "goes_on"),
+    [(0, "done", True), (75, "come back", True), (3, "a gate was missed", True), (2, "an error", False)],
+)
+def test_every_ending_is_explained_and_only_an_error_stops_the_notebook(
+    tmp_path: Path, code: int, told: str, goes_on: bool
+) -> None:
+    process = run_cell(tmp_path, ENDS_WITH=str(code))
+    last = process.communicate()[0].splitlines()[-1]
+    assert last.startswith(f"exit code {code}: ")
+    assert told in last
+    assert (process.returncode == 0) == goes_on
 
 
 PIP = """

@@ -9,7 +9,7 @@ from typing import ParamSpec
 import typer
 
 from voiceflow_model.cli.output import say
-from voiceflow_model.errors import VoiceFlowError
+from voiceflow_model.errors import INSTALL_TRAIN, VoiceFlowError
 
 DEBUG = "VOICEFLOW_DEBUG"
 Parameters = ParamSpec("Parameters")
@@ -54,5 +54,5 @@ def _message(error: Exception) -> str:
     if isinstance(error, VoiceFlowError):
         return f"{'stopped' if error.exit_code == 75 else 'error'}: {error}"
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("voiceflow", "flows", "tasks")):
-        return f"error: this command needs {error.name}: pip install 'voiceflow[train]'"
+        return f"error: this command needs {error.name}: {INSTALL_TRAIN}"
     return f"error: {type(error).__name__}: {error} (set {DEBUG}=1 and run again for the traceback)"

@@ -15,7 +15,7 @@ def speaker_scores(analysis: Analysis, run_speaker: Ints, num_speakers: int) -> 
     A run carries its local speaker's probabilities up to halfway to the neighbouring runs of that local speaker, so
     that a lower onset can still reach speech which no window was sure of.
     """
-    runs, frames = analysis.runs, analysis.decisions.shape[1]
+    runs, frames = analysis.runs, analysis.probabilities.shape[1]
     same = (np.diff(runs.window) == 0) & (np.diff(runs.local) == 0)
     halfway = (runs.end[:-1] + runs.start[1:]) // 2
     first = np.concatenate([[0], np.where(same, halfway, 0)])

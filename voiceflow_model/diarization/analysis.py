@@ -16,7 +16,7 @@ MIN_CLEAN_S = 0.2  # an embedding of less speech than this is mostly noise
 
 @dataclass(frozen=True)
 class Runs:
-    """Contiguous stretches of activity of one local speaker in one window, ordered by (window, local, start)."""
+    """Stretches of activity of one local speaker in one window, ordered by (window, local, start)."""
 
     window: Ints  # (runs,)
     local: Ints  # (runs,)
@@ -31,19 +31,16 @@ class Runs:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Local speakers of every window, and an embedding for each of them and for each of their runs.
+    """Who talks in every window, and the voice of each stretch.
 
-    Depends on the model and `window_hop_s` only, so a threshold search analyses each recording once. Features are
-    pooled while they are at hand and not kept: an hour needs about 20 MB, not gigabytes.
+    Depends on the model, `window_hop_s` and `max_run_s` only, so a threshold search analyses each recording once.
+    Features are pooled while they are at hand and not kept: an hour needs about 20 MB, not gigabytes.
     """
 
     frame_s: float
     total_frames: int
     starts: Ints  # (windows,) first frame of each window
     probabilities: Floats  # (windows, frames, num_speakers)
-    decisions: Mask  # (windows, frames, num_speakers)
-    embeddings: Floats  # (windows, num_speakers, dim), unit length; zeros for a local speaker who says nothing
-    clean_s: Floats  # (windows, num_speakers) seconds during which nobody else speaks
     runs: Runs
 
 
@@ -67,30 +64,44 @@ def find_runs(active: Mask) -> tuple[Ints, Ints, Ints, Ints]:
     return window, local, start, np.nonzero(edges == -1)[2]
 
 
-def pool_windows(
-    decisions: Mask, features: Floats, attention: Floats, weight: Floats, bias: Floats, frame_s: float
-) -> tuple[Floats, Floats, Runs]:
-    """Embeddings (windows, num_speakers, dim), clean seconds (windows, num_speakers) and the runs of a few windows.
+def cut_runs(decisions: Mask, max_frames: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """`find_runs` of decisions (windows, frames, num_speakers), each cut into the fewest equal parts that are allowed.
+
+    A speaker change that the network missed spoils one part of a long run and not all of it.
+    """
+    window, local, start, end = find_runs(decisions)
+    parts = -(-(end - start) // max_frames)
+    run = np.repeat(np.arange(len(start)), parts)
+    part = np.arange(len(run)) - np.repeat(np.cumsum(parts) - parts, parts)
+    cut = [start[run] + (end - start)[run] * number // parts[run] for number in (part, part + 1)]
+    return window[run], local[run], cut[0], cut[1]
+
+
+def pool_runs(
+    decisions: Mask,
+    features: Floats,
+    attention: Floats,
+    weight: Floats,
+    bias: Floats,
+    frame_s: float,
+    max_run_s: float,
+) -> Runs:
+    """The runs of a few windows, at most `max_run_s` long.
 
     decisions (windows, frames, num_speakers), features (windows, frames, width), attention (windows, frames).
     """
-    windows, _, speakers = decisions.shape
     solo = decisions.sum(axis=2) == 1  # (windows, frames)
-    window, local, start, end = find_runs(decisions)
-    embeddings = np.zeros((windows, speakers, len(bias)), np.float32)
-    run_embedding = np.zeros((len(window), len(bias)), np.float32)
-    run_clean = np.zeros(len(window), np.float32)
+    window, local, start, end = cut_runs(decisions, max(round(max_run_s / frame_s), 1))
+    embedding = np.zeros((len(window), len(bias)), np.float32)
+    clean_s = np.zeros(len(window), np.float32)
     for w in np.unique(window):
         mine = np.flatnonzero(window == w)
         frames = np.arange(decisions.shape[1])
-        of_runs = (frames >= start[mine, None]) & (frames < end[mine, None])  # (runs, frames)
-        masks = np.concatenate([decisions[w].T, of_runs])
+        masks = (frames >= start[mine, None]) & (frames < end[mine, None])  # (runs, frames)
+        clean_s[mine] = (masks & solo[w]).sum(axis=1) * frame_s
         masks = clean_masks(masks, solo[w], round(MIN_CLEAN_S / frame_s))
-        pooled = attentive_statistics(features[w], attention[w], masks, weight, bias)
-        embeddings[w], run_embedding[mine] = pooled[:speakers], pooled[speakers:]
-        run_clean[mine] = (of_runs & solo[w]).sum(axis=1) * frame_s
-    clean_s = (decisions & solo[..., None]).sum(axis=1).astype(np.float32) * np.float32(frame_s)
-    return embeddings, clean_s, Runs(window, local, start, end, run_embedding, run_clean)
+        embedding[mine] = attentive_statistics(features[w], attention[w], masks, weight, bias)
+    return Runs(window, local, start, end, embedding, clean_s)
 
 
 def join_runs(parts: Sequence[tuple[int, Runs]], dim: int) -> Runs:

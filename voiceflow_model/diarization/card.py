@@ -11,14 +11,14 @@ class Tuning(Section):
     """Decision parameters, tuned on development conversations and stored with the model."""
 
     window_hop_s: float = Field(2.5, gt=0, description="distance between the starts of neighbouring windows")
-    merge_similarity: float = Field(0.5, ge=-1, le=1, description="clusters closer than this (mean cosine) merge")
-    min_cluster_share: float = Field(0.02, ge=0, lt=1, description="smaller clusters dissolve into the nearest one")
+    max_run_s: float = Field(5.0, gt=0, description="longer runs of one speaker are cut, each part with its own voice")
+    merge_similarity: float = Field(0.6, ge=-1, le=1, description="clusters closer than this (mean cosine) merge")
+    min_cluster_share: float = Field(0.05, ge=0, lt=1, description="smaller clusters dissolve into the nearest one")
     onset: float = Field(0.5, gt=0, lt=1, description="a turn starts where the aggregated score rises above this")
     offset: float = Field(0.5, gt=0, lt=1, description="and ends where it falls below this")
     min_turn_s: float = Field(0.1, ge=0, description="shorter turns are dropped")
     min_pause_s: float = Field(0.1, ge=0, description="shorter pauses inside a turn are filled")
-    min_embed_s: float = Field(0.4, ge=0, description="local speakers with less clean speech do not found clusters")
-    reassign_margin: float = Field(0.05, ge=0, le=2, description="a run moves to a centroid nearer by more than this")
+    min_embed_s: float = Field(0.4, ge=0, description="runs with less clean speech do not found clusters")
 
 
 class ModelCard(Section):

@@ -1,55 +1,46 @@
-"""From local speakers of windows to speakers of the recording, whose number is not known."""
-
-from dataclasses import dataclass
+"""From runs of windows to speakers of the recording, whose number is not known (docs/adr/0006-clustering-runs.md)."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy import sparse
 
-from voiceflow_model.diarization.analysis import Analysis
+from voiceflow_model.diarization.analysis import Analysis, Runs
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.linkage import Ints, Merges, condense, grouped, link
+from voiceflow_model.diarization.pooling import Floats
 from voiceflow_model.errors import ConfigError
 
-Floats = NDArray[np.float32]
-
 NOBODY = -1
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """labels (windows, num_speakers), NOBODY for a silent local speaker; centroids (clusters, dim), unit length."""
-
-    labels: Ints
-    centroids: Floats
+SIMULTANEOUS = 0.5  # two runs of a window that share this much of the shorter one are two people talking at once
 
 
 def cluster(
     analysis: Analysis, tuning: Tuning, min_speakers: int | None = None, max_speakers: int | None = None
-) -> Clusters:
-    """Give every active local speaker a cluster. Two local speakers of one window share one only if bounds force it.
+) -> Ints:
+    """Speaker (runs,) of every run, numbered from 0. Two that sound at once share one only when there is no other.
 
-    Those with at least `min_embed_s` of clean speech found the clusters; the others join the nearest. `min_speakers`
-    and `max_speakers` bound the number of clusters; a recording with fewer reliable local speakers than
-    `min_speakers` has as many clusters as it has those. Raises ConfigError for bounds that contradict each other.
+    Runs with at least `min_embed_s` of clean speech found the clusters, weighted by it; the others join one. Bounds
+    are on the number of clusters; a recording with fewer founding runs than `min_speakers` has as many clusters as
+    it has those. Raises ConfigError for bounds that contradict each other.
     """
     low, high = check_bounds(min_speakers, max_speakers)
-    labels = np.full(analysis.clean_s.shape, NOBODY, np.int64)
-    window, local = np.nonzero(analysis.decisions.any(axis=1))
-    vectors, seconds = analysis.embeddings[window, local], analysis.clean_s[window, local]
-    if not len(window):
-        return Clusters(labels, np.empty((0, vectors.shape[1]), np.float32))
-    trusted = seconds >= tuning.min_embed_s
-    if not trusted.any():
-        trusted[:] = True
-    weight = np.maximum(seconds, 1e-3)
-    found = _found(vectors[trusted], window[trusted], weight[trusted], tuning, low, high)
-    centroids = _centroids(vectors[trusted], weight[trusted], found)
-    items = np.full(len(window), NOBODY, np.int64)
-    items[trusted] = found
-    _assign(items, window, vectors @ centroids.T)
-    labels[window, local] = items
-    return Clusters(labels, centroids)
+    runs = analysis.runs
+    if not len(runs):
+        return np.empty(0, np.int64)
+    founds = runs.clean_s >= tuning.min_embed_s
+    if not founds.any():
+        founds[:] = True
+    apart = simultaneous(runs)
+    seconds = np.asarray(np.maximum(runs.clean_s, 1e-3) / views(analysis), np.float32)
+    sums = runs.embedding * seconds[:, None]
+    speaker = np.full(len(runs), NOBODY, np.int64)
+    speaker[founds] = _found(sums[founds], seconds[founds], apart[founds][:, founds], tuning, low, high)
+    settled = np.flatnonzero(speaker != NOBODY)
+    centroids = np.zeros((speaker.max() + 1, sums.shape[1]), np.float32)
+    np.add.at(centroids, speaker[settled], sums[settled])
+    centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
+    _join(speaker, runs, founds, apart, runs.embedding @ centroids.T)
+    return speaker
 
 
 def check_bounds(min_speakers: int | None, max_speakers: int | None) -> tuple[int, float]:
@@ -63,21 +54,48 @@ def check_bounds(min_speakers: int | None, max_speakers: int | None) -> tuple[in
     return low, high
 
 
-def _found(vectors: Floats, windows: Ints, weight: Floats, tuning: Tuning, low: int, high: float) -> Ints:
-    """Cluster of each founding vector (n,), NOBODY for members of clusters too small to stay."""
-    groups = condense(vectors, windows)
-    merges = link(*grouped(vectors, windows, groups))
-    seconds = np.bincount(groups, weights=weight).astype(np.float64)
-    share = tuning.min_cluster_share * seconds.sum()
-    steps = _choose_steps(merges, seconds, share, tuning.merge_similarity, low, high)
-    labels = merges.labels(len(seconds), steps)[groups]
+def views(analysis: Analysis) -> Ints:
+    """How many windows see the middle of each run (runs,): one near the ends of a recording, several elsewhere.
+
+    Seconds are divided by it, else who talks only at the beginning counts for a fraction of what he says.
+    """
+    runs, starts = analysis.runs, analysis.starts
+    middle = starts[runs.window] + (runs.start + runs.end) // 2
+    ends = starts + analysis.probabilities.shape[1]
+    return np.searchsorted(starts, middle, side="right") - np.searchsorted(ends, middle, side="right")
+
+
+def simultaneous(runs: Runs) -> sparse.csr_array:
+    """Which runs (runs, runs) sound at the same time in the same window: two people by the network's own decision.
+
+    Two local speakers of a window who merely take turns are no such evidence: often they are one person.
+    """
+    length = runs.end - runs.start
+    first = np.concatenate([[0], np.cumsum(length)])
+    offset = runs.window * runs.end.max() + runs.start - first[:-1]
+    frames = np.arange(first[-1]) + np.repeat(offset, length)
+    sounds = sparse.csr_array((np.ones(len(frames), np.int32), frames, first))  # (runs, frames of all windows)
+    shared = sparse.coo_array(sounds @ sounds.T)
+    a, b = shared.coords
+    both = (a != b) & (shared.data >= SIMULTANEOUS * np.minimum(length[a], length[b]))
+    return sparse.csr_array((np.ones(both.sum(), np.float32), (a[both], b[both])), shape=shared.shape)
+
+
+def _found(sums: Floats, seconds: Floats, apart: sparse.csr_array, tuning: Tuning, low: int, high: float) -> Ints:
+    """Cluster of each founding run (n,), NOBODY for members of clusters too small to stay."""
+    groups = condense(sums, seconds, apart)
+    sums, weight, apart = grouped(sums, seconds, apart, groups)
+    merges = link(sums, weight, apart)
+    share = tuning.min_cluster_share * float(weight.sum())
+    steps = _choose_steps(merges, weight.astype(np.float64), share, tuning.merge_similarity, low, high)
+    labels = merges.labels(len(weight), steps)
     mass = np.bincount(labels, weights=weight)
     order = np.argsort(-mass, kind="stable")
     large = int((mass >= share).sum()) or len(mass)  # all of them small: nothing better to dissolve into
     kept = order[: int(min(max(large, low), high, len(mass)))]
     renumber = np.full(len(mass), NOBODY, np.int64)
     renumber[np.sort(kept)] = np.arange(len(kept))
-    return renumber[labels]
+    return renumber[labels[groups]]
 
 
 def _choose_steps(
@@ -99,26 +117,19 @@ def _choose_steps(
     return int(best[np.abs(best - wanted).argmin()])
 
 
-def _centroids(vectors: Floats, weight: Floats, labels: Ints) -> Floats:
-    """Unit means (clusters, dim), weighted by seconds of clean speech."""
-    known = labels != NOBODY
-    sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]), np.float32)
-    np.add.at(sums, labels[known], vectors[known] * weight[known, None])
-    norm = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.asarray(sums / np.maximum(norm, 1e-12), np.float32)
+def _join(speaker: Ints, runs: Runs, founds: NDArray[np.bool_], apart: sparse.csr_array, similarity: Floats) -> None:
+    """Fill the NOBODY entries of speaker (runs,), the longest run first, from similarity (runs, clusters).
 
-
-def _assign(items: Ints, windows: Ints, similarity: Floats) -> None:
-    """Fill the NOBODY entries of items (n,) from similarity (n, clusters), one window at a time.
-
-    Clusters that the window does not use yet go first, as the best one-to-one assignment; who is left over (more
-    local speakers than clusters) takes the nearest cluster of all.
+    A run too short to found goes with most of its local speaker's seconds in the window, one whose cluster was too
+    small with the nearest centroid. A cluster that sounds at the same time in the window is the last resort.
     """
-    for window in np.unique(windows[items == NOBODY]):
-        here = windows == window
-        open_ = np.flatnonzero(here & (items == NOBODY))
-        free = np.setdiff1d(np.arange(similarity.shape[1]), items[here])
-        rows, columns = linear_sum_assignment(similarity[np.ix_(open_, free)], maximize=True)
-        items[open_[rows]] = free[columns]
-        left = open_[items[open_] == NOBODY]
-        items[left] = similarity[left].argmax(axis=1)
+    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
+    on_track = np.zeros((track.max() + 1, similarity.shape[1]))
+    settled = speaker != NOBODY
+    np.add.at(on_track, (track[settled], speaker[settled]), runs.clean_s[settled])
+    preference = similarity + np.where(founds[:, None], 0, 200 * on_track[track])  # one frame outweighs any likeness
+    joining = np.flatnonzero(~settled)
+    for run in joining[np.argsort(runs.start[joining] - runs.end[joining], kind="stable")]:
+        beside = speaker[apart.indices[apart.indptr[run] : apart.indptr[run + 1]]]
+        taken = np.isin(np.arange(similarity.shape[1]), beside)
+        speaker[run] = (preference[run] - 1e9 * taken).argmax()

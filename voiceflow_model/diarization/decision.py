@@ -1,10 +1,9 @@
-"""All decisions that follow the network, in order: cluster, reassign, aggregate, cut into turns."""
+"""All decisions that follow the network, in order: cluster, aggregate, cut into turns."""
 
 from voiceflow_model.diarization.aggregation import active_speakers, speaker_scores, to_turns
 from voiceflow_model.diarization.analysis import Analysis
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.clustering import cluster
-from voiceflow_model.diarization.reassignment import assign_runs
 from voiceflow_model.diarization.rttm import Turn
 
 
@@ -12,9 +11,8 @@ def decide(
     analysis: Analysis, tuning: Tuning, min_speakers: int | None = None, max_speakers: int | None = None
 ) -> list[Turn]:
     """Turns of a recording in order of time. Deterministic. Raises ConfigError for contradictory bounds."""
-    clusters = cluster(analysis, tuning, min_speakers, max_speakers)
-    speakers = assign_runs(analysis, clusters, tuning)
+    speakers = cluster(analysis, tuning, min_speakers, max_speakers)
     if not len(speakers):
         return []
-    scores = speaker_scores(analysis, speakers, len(clusters.centroids))
+    scores = speaker_scores(analysis, speakers, int(speakers.max()) + 1)
     return to_turns(active_speakers(scores, tuning), analysis.frame_s, tuning)

@@ -1,4 +1,4 @@
-"""Constrained agglomerative clustering: average linkage on cosine, and clusters that share a window never merge."""
+"""Constrained agglomerative clustering: weighted average linkage on cosine, and what is apart never merges."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from voiceflow_model.diarization.pooling import Floats
+
 Ints = NDArray[np.int64]
 
-BLOCK = 4_000  # the largest similarity matrix is (BLOCK, BLOCK) float32, 64 MB: ~1.3 h of two-speaker windows
+BLOCK = 4_000  # the largest similarity matrix is (BLOCK, BLOCK) float32, 64 MB: ~25 min of lively conversation
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,16 @@ class Merges:
         return np.argsort(np.argsort(first))[labels]
 
 
-def link(sums: NDArray[np.float32], sizes: NDArray[np.float32], incidence: sparse.csr_array) -> Merges:
-    """All merges that the windows allow, from groups of unit vectors given by their sums (n, dim) and sizes (n,).
+def link(sums: Floats, weights: Floats, apart: sparse.csr_array) -> Merges:
+    """All allowed merges of groups of unit vectors, given by their weighted sums (n, dim) and total weights (n,).
 
-    incidence (n, windows) says which windows a group appears in. The mean cosine of two groups of unit vectors is
-    (sum_a . sum_b) / (size_a * size_b), so groups merge without going back to their members. O(n^2) memory.
+    apart (n, n), symmetric, is not zero for pairs that must not merge. The weighted mean cosine of two groups is
+    (sum_a . sum_b) / (weight_a * weight_b), so groups merge without going back to their members. O(n^2) memory.
     """
-    similarity = (sums @ sums.T) / np.outer(sizes, sizes)  # (n, n)
-    rows, columns = (incidence @ incidence.T).nonzero()  # the diagonal is among these
-    similarity[rows, columns] = -np.inf
+    similarity = (sums @ sums.T) / np.outer(weights, weights)  # (n, n)
+    similarity[apart.nonzero()] = -np.inf
     np.fill_diagonal(similarity, -np.inf)
-    size = sizes.copy()
+    weight = weights.copy()
     nearest = similarity.argmax(axis=1)
     best = similarity.max(axis=1)
     merges: list[tuple[int, int, float]] = []
@@ -50,8 +51,8 @@ def link(sums: NDArray[np.float32], sizes: NDArray[np.float32], incidence: spars
         b = int(nearest[a])
         merges.append((a, b, float(value)))
         # -inf (never merge) survives the mean, so constraints are inherited by the union.
-        row = (size[a] * similarity[a] + size[b] * similarity[b]) / (size[a] + size[b])
-        size[a] += size[b]
+        row = (weight[a] * similarity[a] + weight[b] * similarity[b]) / (weight[a] + weight[b])
+        weight[a] += weight[b]
         similarity[a] = similarity[:, a] = row
         similarity[b] = similarity[:, b] = best[b] = -np.inf
         # Means never exceed the best of their parts: only rows that pointed at a or b look again.
@@ -62,33 +63,30 @@ def link(sums: NDArray[np.float32], sizes: NDArray[np.float32], incidence: spars
     return Merges(np.array(a_, np.int64), np.array(b_, np.int64), np.array(s_, np.float32))
 
 
-def condense(vectors: NDArray[np.float32], windows: Ints, block: int = BLOCK) -> Ints:
-    """Group (n,) of each unit vector (n, dim), so that there are at most `block` groups; the identity when n is small.
+def condense(sums: Floats, weights: Floats, apart: sparse.csr_array, block: int = BLOCK) -> Ints:
+    """Group (n,) of each point of `link`, so that there are at most `block` groups; the identity when n is small.
 
-    Bounds memory for recordings of any length: each stretch of `block` vectors in a row is linked by itself until an
+    Bounds memory for recordings of any length: each stretch of `block` points in a row is linked by itself until an
     eighth of it is left, far more groups than there are speakers, and `link` then goes on with the groups.
     """
-    groups = np.arange(len(vectors))
-    while (n := int(groups.max(initial=-1)) + 1) > block:
-        sums, sizes, incidence = grouped(vectors, windows, groups)
+    groups = np.arange(len(weights))
+    while (n := len(weights)) > block:
         condensed, offset = np.empty(n, np.int64), 0
         for first in range(0, n, block):
             part = slice(first, min(first + block, n))
-            merges, length = link(sums[part], sizes[part], incidence[part]), part.stop - first
+            merges, length = link(sums[part], weights[part], apart[part, part]), part.stop - first
             condensed[part] = merges.labels(length, max(length - block // 8, 0)) + offset
             offset = int(condensed[part].max()) + 1
         if offset == n:
             break
         groups = condensed[groups]
+        sums, weights, apart = grouped(sums, weights, apart, condensed)
     return groups
 
 
 def grouped(
-    vectors: NDArray[np.float32], windows: Ints, groups: Ints
-) -> tuple[NDArray[np.float32], NDArray[np.float32], sparse.csr_array]:
-    """Sums (groups, dim), sizes (groups,) and window incidence (groups, windows) for `link`."""
-    n, of_windows = int(groups.max(initial=-1)) + 1, int(windows.max(initial=-1)) + 1
-    ones = np.ones(len(groups), np.float32)
-    member = sparse.csr_array((ones, (groups, np.arange(len(groups)))), shape=(n, len(groups)))
-    incidence = sparse.csr_array((ones, (groups, windows)), shape=(n, of_windows))
-    return member @ vectors, np.bincount(groups, minlength=n).astype(np.float32), incidence
+    sums: Floats, weights: Floats, apart: sparse.csr_array, groups: Ints
+) -> tuple[Floats, Floats, sparse.csr_array]:
+    """What `link` takes, for the groups (n,) of what it takes: groups are apart when any of their members are."""
+    member = sparse.csr_array((np.ones(len(groups), np.float32), (groups, np.arange(len(groups)))))
+    return member @ sums, member @ weights, member @ apart @ member.T

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from voiceflow_model.data.corpus import Samples
-from voiceflow_model.diarization.analysis import Analysis, Runs, join_runs, local_activity, pool_windows
+from voiceflow_model.diarization.analysis import Analysis, Runs, join_runs, local_activity, pool_runs
 from voiceflow_model.diarization.card import METADATA_KEY, ModelCard, Tuning
 from voiceflow_model.diarization.decision import decide
 from voiceflow_model.diarization.pooling import Floats, Mask, attentive_statistics
@@ -66,36 +66,32 @@ class Diarizer:
         for bounds that contradict each other.
         """
         tuning = tuning or self.card.tuning
-        return decide(self.analyse(samples, tuning.window_hop_s), tuning, min_speakers, max_speakers)
+        return decide(self.analyse(samples, tuning), tuning, min_speakers, max_speakers)
 
-    def analyse(self, samples: Samples, window_hop_s: float | None = None) -> Analysis:
+    def analyse(self, samples: Samples, tuning: Tuning | None = None) -> Analysis:
         """Run the network once over every window of mono 16 kHz samples (samples,). Raises BrokenAudio.
 
+        Of `tuning`, by default the one stored with the model, `window_hop_s` and `max_run_s` matter here.
         Batches are cut, run and pooled one after the other, so memory beyond the samples grows by ~7 KB per second.
         """
         check_samples(samples)
         card, frame = self.card, self._frame_samples
+        tuning = tuning or card.tuning
         in_window = round(card.window_s / card.frame_s)
         total = samples.size // frame
-        hop = max(round((window_hop_s or card.tuning.window_hop_s) / card.frame_s), 1)
+        hop = max(round(tuning.window_hop_s / card.frame_s), 1)
         starts = window_starts(total, in_window, hop)
         shape = (len(starts), min(in_window, total), card.num_speakers)
-        dim = len(self._pool_bias)
-        probabilities, decisions = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
-        embeddings, clean_s = np.zeros((shape[0], shape[2], dim), np.float32), np.zeros(shape[::2], np.float32)
+        probabilities = np.zeros(shape, np.float32)
         runs: list[tuple[int, Runs]] = []
         for here, waveforms in cut_batches(samples, starts, in_window * frame, frame, BATCH):
             logits, features, attention = self._fetch(PER_WINDOW, waveforms)
             logits[np.abs(waveforms).max(axis=1) <= SILENCE] = np.eye(1, logits.shape[2]) * 100
             part = slice(shape[1])  # what lies beyond is the filling of a short recording
-            probabilities[here], decisions[here] = local_activity(logits[:, part], card.powerset, card.num_speakers)
-            embeddings[here], clean_s[here], found = pool_windows(
-                decisions[here], features[:, part], attention[:, part], self._pool_weight, self._pool_bias, card.frame_s
-            )
-            runs.append((here.start, found))
-        return Analysis(
-            card.frame_s, total, starts, probabilities, decisions, embeddings, clean_s, join_runs(runs, dim)
-        )
+            probabilities[here], active = local_activity(logits[:, part], card.powerset, card.num_speakers)
+            pool = (features[:, part], attention[:, part], self._pool_weight, self._pool_bias)
+            runs.append((here.start, pool_runs(active, *pool, card.frame_s, tuning.max_run_s)))
+        return Analysis(card.frame_s, total, starts, probabilities, join_runs(runs, len(self._pool_bias)))
 
     def embed(self, samples: Samples, active: Mask | None = None) -> Floats:
         """The voice of one speaker, (dim,) of unit length, from mono 16 kHz samples without anyone else in them.
@@ -153,7 +149,7 @@ def _read_card(session: Any, where: str) -> ModelCard:
         content = json.loads(text)
         newest = ModelCard.model_fields["schema_version"].default
         if (version := content["schema_version"]) > newest:
-            raise ModelError(f"{where}: its schema {version} is newer than {newest}; run `pip install -U voiceflow`")
+            raise ModelError(f"{where}: its schema {version} is newer than {newest}; update VoiceFlow")
         return ModelCard.model_validate(content)
     except (ValueError, TypeError, KeyError, ValidationError) as error:
         raise ModelError(f"{where}: its metadata cannot be read; export the checkpoint again ({error})") from error

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from voiceflow_model.diarization.rttm import Span, Turn
-from voiceflow_model.errors import ConfigError
+from voiceflow_model.errors import INSTALL_TRAIN, ConfigError
 from voiceflow_model.section import Section
 
 try:
     from pyannote.core import Annotation, Segment, Timeline
     from pyannote.metrics.diarization import DiarizationErrorRate, JaccardErrorRate
 except ImportError as error:
-    raise ConfigError("scoring needs pyannote.metrics; run `pip install 'voiceflow[train]'`") from error
+    raise ConfigError(f"scoring needs pyannote.metrics: {INSTALL_TRAIN}") from error
 
 COLLAR_S = 0.25
 

@@ -10,7 +10,7 @@ import soundfile
 from voiceflow_model.config import PHASES, RunConfig
 from voiceflow_model.data.activity import voice_activity
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus, Samples
+from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus
 from voiceflow_model.diarization.card import ModelCard, Tuning
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.plot import timeline_png
@@ -51,51 +51,54 @@ class EvaluationResult(Section):
 
 def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> EvaluationResult:
     """Candidate export, tuning on dev speakers, DER and EER on test speakers, report with pictures."""
+    corpus = open_corpus(config.corpus_of("train"))
+    listener.say("evaluate: exporting, and tuning on conversations of dev speakers")
+    data, tuning = _tuned_candidate(config, session, corpus)
+    listener.say("evaluate: scoring conversations of test speakers")
+    diarizer = Diarizer.load(data, threads=2)
+    recordings = simulated_recordings(config, corpus, "test")
+    dataset = f"simulated conversations of test speakers, seed {config.evaluation.seed}"
+    report = score_recordings(diarizer, recordings, dataset)
+    median = sorted(report.files, key=lambda one: one.der)[len(report.files) // 2].name
+    objects = {
+        "model.onnx": data,
+        "report/sample.flac": _flac(next(one for one in recordings if one.name == median)),
+        **_pictures(config, session, diarizer, recordings, report),
+    }
+    store, folder = session.store, f"runs/{session.record.run_id}"
+    result = EvaluationResult(
+        report=report,
+        overlap=overlap_share(recordings),
+        eer=verification_eer(diarizer, corpus),
+        tuning=tuning,
+        model=store.uri(f"{folder}/model.onnx"),
+        model_path=f"{folder}/model.onnx",
+        model_sha256=hashlib.sha256(data).hexdigest(),
+        report_at=store.uri(f"{folder}/report/report.md"),
+        sample=store.uri(f"{folder}/report/sample.flac"),
+        pictures=tuple(store.uri(f"{folder}/{path}") for path in objects if path.endswith(".png")),
+    )
+    objects["report/report.md"] = markdown(config, session, result).encode()
+    session.renew()  # if the run was taken over meanwhile, these objects are the new holder's
+    for path, content in objects.items():
+        store.write(f"{folder}/{path}", content)
+    return result
+
+
+def _tuned_candidate(config: RunConfig, session: Session, corpus: Corpus) -> tuple[bytes, Tuning]:
+    """The trained model as the ONNX file that users would run, and the decision parameters inside it."""
     model, step = trained_model(config, session.store, session.record)
-    run_id = session.record.run_id
     card = ModelCard(
         num_speakers=config.network.num_speakers,
         window_s=config.conversation.window_s,
         powerset=powerset_classes(config.network.num_speakers),
         config_hash=config.hash(),
-        run_id=run_id,
+        run_id=session.record.run_id,
         step=step,
     )
     data = export_onnx(model, card)
-    corpus = open_corpus(config.corpus_of("train"))
-    listener.say("evaluate: tuning on conversations of dev speakers")
     tuning = tune(Diarizer.load(data, threads=2), simulated_recordings(config, corpus, "dev"))
-    data = with_card(data, card.model_copy(update={"tuning": tuning}))
-    diarizer = Diarizer.load(data, threads=2)
-    listener.say("evaluate: scoring conversations of test speakers")
-    recordings = simulated_recordings(config, corpus, "test")
-    report = score_recordings(
-        diarizer, recordings, f"simulated conversations of test speakers, seed {config.evaluation.seed}"
-    )
-    folder = f"runs/{run_id}"
-    store, model_path = session.store, f"{folder}/model.onnx"
-    store.write(model_path, data)
-    pictures = _pictures(config, session, diarizer, recordings, report)
-    for path, picture in pictures.items():
-        store.write(path, picture)
-    median = sorted(report.files, key=lambda one: one.der)[len(report.files) // 2].name
-    sample = next(one for one in recordings if one.name == median)
-    store.write(f"{folder}/report/sample.flac", _flac(sample.samples))
-    eer = verification_eer(diarizer, corpus)
-    result = EvaluationResult(
-        report=report,
-        overlap=overlap_share(recordings),
-        eer=eer,
-        tuning=tuning,
-        model=store.uri(model_path),
-        model_path=model_path,
-        model_sha256=hashlib.sha256(data).hexdigest(),
-        report_at=store.uri(f"{folder}/report/report.md"),
-        sample=store.uri(f"{folder}/report/sample.flac"),
-        pictures=tuple(store.uri(path) for path in pictures),
-    )
-    store.write(f"{folder}/report/report.md", markdown(config, session, result).encode())
-    return result
+    return with_card(data, card.model_copy(update={"tuning": tuning})), tuning
 
 
 def check_der(config: RunConfig, result: EvaluationResult) -> None:
@@ -162,9 +165,9 @@ def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> s
     )
 
 
-def _flac(samples: Samples) -> bytes:
+def _flac(recording: Recording) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="FLAC")
+    soundfile.write(file, recording.samples, SAMPLE_RATE_HZ, format="FLAC")
     return file.getvalue()
 
 
@@ -172,14 +175,13 @@ def _pictures(
     config: RunConfig, session: Session, diarizer: Diarizer, recordings: list[Recording], report: DerReport
 ) -> dict[str, bytes]:
     """Training curves, and the median and the worst recording: path -> PNG."""
-    folder = f"runs/{session.record.run_id}/report"
     curves = {p: s.result["curve"] for p, s in session.record.stages.items() if "curve" in s.result}
-    pictures = {f"{folder}/curves.png": curves_png(curves, config.gates.accuracy)}
+    pictures = {"report/curves.png": curves_png(curves, config.gates.accuracy)}
     by_der = sorted(report.files, key=lambda one: one.der)
     named = {one.name: one for one in recordings}
     for word, one in (("median", by_der[len(by_der) // 2]), ("worst", by_der[-1])):
         recording = named[one.name]
-        pictures[f"{folder}/timeline-{word}.png"] = timeline_png(
+        pictures[f"report/timeline-{word}.png"] = timeline_png(
             diarizer.diarize(recording.samples),
             recording.duration_s,
             reference=recording.reference,

@@ -1,7 +1,7 @@
 """Decision parameters from development recordings, chosen for what surrounds them and not for the luckiest point."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from voiceflow_model.errors import CorpusError
 from voiceflow_model.evaluation.der import errors, total
 from voiceflow_model.evaluation.recording import Recording
 
-FLAT = 0.005  # DERs this close (absolute) are the same
+Option = TypeVar("Option", float, Tuning)
+
+FLAT = 0.02  # DERs of a dozen recordings this close (absolute) are the same
 HELPS = 0.001  # a parameter leaves its default only for at least this much
 
-SIMILARITIES = tuple(np.round(np.arange(0.0, 0.951, 0.05), 2).tolist())
+SIMILARITIES = tuple(np.round(np.arange(0.2, 0.901, 0.05), 2).tolist())
+SHARES = (0.02, 0.05, 0.08)
 OTHERS: tuple[tuple[dict[str, float], ...], ...] = (
-    tuple({"reassign_margin": x} for x in (0.0, 0.05, 0.1, 0.2)),
-    tuple({"min_cluster_share": x} for x in (0.0, 0.01, 0.02, 0.05)),
     tuple({"onset": x, "offset": round(x - gap, 2)} for x in (0.4, 0.5, 0.6) for gap in (0.0, 0.1)),
     tuple({"min_pause_s": x} for x in (0.0, 0.1, 0.2, 0.4)),
     tuple({"min_turn_s": x} for x in (0.0, 0.1, 0.2)),
@@ -26,11 +27,10 @@ OTHERS: tuple[tuple[dict[str, float], ...], ...] = (
 
 
 def tune(diarizer: Diarizer, recordings: Iterable[Recording]) -> Tuning:
-    """The tuning with the least DER (collar 0) on development recordings, `window_hop_s` as stored with the model.
+    """The tuning with the least DER (collar 0) on development recordings.
 
-    The network runs once per recording. `merge_similarity` is searched first and again at the end, and set to the
-    middle of its best flat region, because DER rises steeply on one side of it; the others follow one at a time and
-    keep their values unless a change helps. Deterministic. Raises CorpusError when there is nothing to tune on.
+    The network runs once per recording, so `window_hop_s` and `max_run_s` stay as stored with the model.
+    Deterministic. Raises CorpusError when there is nothing to tune on.
     """
     start = diarizer.card.tuning
     analysed = [(diarizer.analyse(one.samples), one.reference, one.scored) for one in recordings]
@@ -45,16 +45,27 @@ def tune(diarizer: Diarizer, recordings: Iterable[Recording]) -> Tuning:
 
 
 def search(der: Callable[[Tuning], float], start: Tuning) -> Tuning:
-    """Coordinate search of the tuning that minimises `der`, from `start`."""
-    best = _choose_similarity(der, start)
-    changed = False
+    """The tuning near the least `der`: the clustering's two thresholds together, then the others one at a time.
+
+    Every parameter keeps its value in `start` unless a change helps, but for `merge_similarity`: it goes to the middle
+    of the flat region of its smoothed curve, because DER is noisy there and rises steeply on both sides.
+    """
+    curves = {start.min_cluster_share: _curve(der, start)}
+    for share in SHARES:
+        if share not in curves:
+            curves[share] = _curve(der, _with(start, {"min_cluster_share": share}))
+    share = _least({share: min(curve) for share, curve in curves.items()}, start.min_cluster_share)
+    similarity = middle_of_flat(SIMILARITIES, curves[share])
+    best = _with(start, {"min_cluster_share": share, "merge_similarity": similarity})
     for options in OTHERS:
-        current = der(best)
-        rated = [(der(option), option) for option in (_with(best, values) for values in options)]
-        value, option = min(rated, key=lambda pair: pair[0])
-        if value <= current - HELPS:
-            best, changed = option, True
-    return _choose_similarity(der, best) if changed else best
+        rated = {tuning: der(tuning) for tuning in (best, *(_with(best, values) for values in options))}
+        best = _least(rated, best)
+    return best
+
+
+def smoothed(rates: Sequence[float]) -> list[float]:
+    """Each rate averaged with its two neighbours, of which the first and the last have one."""
+    return [float(np.mean(rates[max(i - 1, 0) : i + 2])) for i in range(len(rates))]
 
 
 def middle_of_flat(values: Sequence[float], rates: Sequence[float], flat: float = FLAT) -> float:
@@ -65,9 +76,14 @@ def middle_of_flat(values: Sequence[float], rates: Sequence[float], flat: float 
     return round((values[first] + values[end - 1]) / 2, 4)
 
 
-def _choose_similarity(der: Callable[[Tuning], float], tuning: Tuning) -> Tuning:
-    rates = [der(_with(tuning, {"merge_similarity": value})) for value in SIMILARITIES]
-    return _with(tuning, {"merge_similarity": middle_of_flat(SIMILARITIES, rates)})
+def _curve(der: Callable[[Tuning], float], tuning: Tuning) -> list[float]:
+    return smoothed([der(_with(tuning, {"merge_similarity": value})) for value in SIMILARITIES])
+
+
+def _least(rates: Mapping[Option, float], usual: Option) -> Option:
+    """The option with the least rate, or the usual one unless that is worse by HELPS."""
+    best = min(rates, key=lambda option: rates[option])
+    return best if rates[best] <= rates[usual] - HELPS else usual
 
 
 def _with(tuning: Tuning, values: dict[str, Any]) -> Tuning:

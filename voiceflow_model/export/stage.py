@@ -38,6 +38,7 @@ def export_model(config: RunConfig, session: Session) -> ExportResult:
         )
     latest = f"models/{config.name}/latest"
     facts = {"run_id": record.run_id, "sha256": evaluation.model_sha256, "der": evaluation.report.der}
+    session.renew()
     # Model first, facts last: whoever finds the facts finds the file that they describe.
     store.write(f"{latest}.onnx", data)
     store.write(f"{latest}.json", json.dumps(facts).encode())

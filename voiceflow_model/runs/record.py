@@ -119,8 +119,8 @@ class RunRecord(_Entry):
                 "or choose another --run-id"
             ) from error
         raise RunConflict(
-            f"{where} has schema {version} and this VoiceFlow reads up to {SCHEMA_VERSION}; upgrade VoiceFlow "
-            "(pip install -U voiceflow), or choose another --run-id"
+            f"{where} has schema {version} and this VoiceFlow reads up to {SCHEMA_VERSION}; upgrade VoiceFlow, "
+            "or choose another --run-id"
         )
 
 

@@ -46,7 +46,11 @@ class Session:
         another thread's commit met is raised here too, at once.
         """
         if self._clock() >= self._renew_at or not self._holds(self._file.record):
-            self._change(lambda record: record)
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew the lease now. Raises LeaseLost: ask before replacing an object that another worker may own by now."""
+        self._change(lambda record: record)
 
     def commit(
         self,

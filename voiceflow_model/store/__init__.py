@@ -2,7 +2,7 @@
 
 import re
 
-from voiceflow_model.errors import ConfigError
+from voiceflow_model.errors import INSTALL_TRAIN, ConfigError
 from voiceflow_model.store.protocol import ABSENT, Blob, ObjectInfo, Store
 
 __all__ = ["ABSENT", "Blob", "ObjectInfo", "Store", "open_store"]
@@ -29,7 +29,7 @@ def open_store(url: str) -> Store:
         try:
             from voiceflow_model.store.gcs import GcsStore
         except ImportError as error:
-            raise ConfigError(f"{url} needs google-cloud-storage: pip install 'voiceflow[train]' ({error})") from error
+            raise ConfigError(f"{url} needs google-cloud-storage: {INSTALL_TRAIN} ({error})") from error
         bucket, _, prefix = rest.partition("/")
         return GcsStore(bucket, prefix)
     raise ConfigError(

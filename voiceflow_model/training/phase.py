@@ -61,14 +61,14 @@ def train_phase(
     ):
         loop = _Loop(config, phase, session, state, total, held_out, listener)
         while state.step < total:
-            if stop.reason:
+            report = step(next(stream))
+            state.stream = stream.state
+            loop.after(report)
+            if stop.reason and state.step < total:  # after a step: even the shortest session makes progress
                 loop.commit()
                 raise Yielded(
                     f"{phase} stopped at step {state.step} of {total}: {stop.reason}; the same command continues"
                 )
-            report = step(next(stream))
-            state.stream = stream.state
-            loop.after(report)
         if not state.accuracy:
             loop.validate()
         checkpoint = loop.commit()

@@ -6,13 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+PROCESS_STARTED = time.monotonic()  # near enough: a session's budget covers all the phases that one process runs
+
 
 class StopRequest:
     """Polled at step boundaries: `reason` is empty until training should commit and yield."""
 
-    def __init__(self, session_minutes: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        session_minutes: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        since: float | None = None,
+    ) -> None:
         self._clock = clock
-        self._deadline = None if session_minutes is None else clock() + 60 * session_minutes
+        started = clock() if since is None else since
+        self._deadline = None if session_minutes is None else started + 60 * session_minutes
         self._budget = f"the session budget of {session_minutes:g} minutes is spent" if session_minutes else ""
         self._signal = ""
 
