@@ -104,7 +104,7 @@ def test_doctor_knows_what_an_embedded_server_cannot_stand(monkeypatch: pytest.M
         (Yielded("later"), 75, "stopped: later"),
         (LeaseLost("gone"), 1, "error: gone"),
         (ZeroDivisionError("oops"), 1, "error: ZeroDivisionError: oops (set VOICEFLOW_DEBUG=1"),
-        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install 'voiceflow[train]'"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install -c constraints.txt"),
         (ModuleNotFoundError("No module named 'flows.x'", name="flows.x"), 1, "VOICEFLOW_DEBUG"),
         (KeyboardInterrupt(), 1, "aborted"),
     ],
