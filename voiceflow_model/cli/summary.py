@@ -1,6 +1,9 @@
 """What a run reached, from its record: the lines that end `voiceflow run`."""
 
+import os
 import shlex
+import shutil
+import sys
 from typing import Any
 
 from voiceflow_model.runs.record import RunRecord
@@ -30,7 +33,7 @@ def summarise(record: RunRecord, store: Store, before: RunRecord | None) -> dict
         "report": evaluation and evaluation["report_at"],
         "pictures": evaluation["pictures"] if evaluation else [],
         "try": model
-        and f"voiceflow diarize {shlex.quote(sample)} --model {shlex.quote(_short(model))} --out diarized --plot",
+        and f"{_program()} diarize {shlex.quote(sample)} --model {shlex.quote(_short(model))} --out diarized --plot",
     }
 
 
@@ -72,3 +75,10 @@ def _said(summary: dict[str, Any], stage: str) -> str:
 
 def _short(address: str) -> str:
     return address.removeprefix("file://")
+
+
+def _program() -> str:
+    """How to call `voiceflow` from this shell: by name where it is on the PATH, else as it stands beside Python."""
+    if shutil.which("voiceflow"):
+        return "voiceflow"
+    return shlex.quote(os.path.relpath(os.path.join(os.path.dirname(sys.executable), "voiceflow")))
