@@ -8,7 +8,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceflow_model.data.activity import FRAME_SAMPLES, voice_activity
+from voiceflow_model.data.activity import voice_activity
+from voiceflow_model.data.corpus import FRAME_SAMPLES
 
 SPEECH = Path(os.environ.get("VOICEFLOW_SPEECH", Path(__file__).parents[3] / "shared" / "speech"))
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceflow_model.data.conversation import FRAME, ConversationConfig, Utterance, simulate
+from voiceflow_model.data.conversation import ConversationConfig, Utterance, simulate
+from voiceflow_model.data.corpus import FRAME_SAMPLES
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.turns import fit_turns, turn_statistics
 
@@ -15,7 +16,7 @@ def voice(speaker: int, number: int, frames: int) -> Utterance:
     return Utterance(
         f"{speaker}/{number}",
         speaker,
-        (3000 * rng.standard_normal(frames * FRAME)).astype(np.int16),
+        (3000 * rng.standard_normal(frames * FRAME_SAMPLES)).astype(np.int16),
         rng.random(frames) > 0.1,
     )
 
@@ -38,9 +39,9 @@ def test_at_most_two_speak_at_once_and_nobody_over_themselves(seed, style, speak
 @given(seeds)
 def test_labels_are_where_the_clean_sources_are(seed):
     made = simulate(POOL, keyed(seed), ConversationConfig(), speakers=3)
-    energy = (made.sources.reshape(len(made.speakers), -1, FRAME) ** 2).sum(-1).T  # (frames, speakers)
+    energy = (made.sources.reshape(len(made.speakers), -1, FRAME_SAMPLES) ** 2).sum(-1).T  # (frames, speakers)
     assert (energy[made.activity] > 0).all()
-    assert len(made.samples) == made.activity.shape[0] * FRAME == 160_000
+    assert len(made.samples) == made.activity.shape[0] * FRAME_SAMPLES == 160_000
     assert np.isfinite(made.samples).all()
     assert np.abs(made.samples).max() <= 1
 

@@ -4,10 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from voiceflow_model.data.corpus import Samples
-
-FRAME_SAMPLES = 320
-"""20 ms at 16 kHz: the frame of every label in VoiceFlow."""
+from voiceflow_model.data.corpus import FRAME_SAMPLES, Samples
 
 # Decibels relative to the utterance itself, within a flat optimum on LibriSpeech: 94 % of frames agree with silero-vad.
 _RISE_ABOVE_NOISE = 0.3

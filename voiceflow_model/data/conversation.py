@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from voiceflow_model.data.augment import add_room, noise
-from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.turns import TurnStatistics, TurnStyle, turn_statistics
 from voiceflow_model.section import Section
 
-FRAME = 320  # samples of a 20 ms label frame
 _FADE = np.linspace(0, 1, 80, dtype=np.float32)  # 5 ms: a cut inside speech must not click
 
 
@@ -83,7 +82,7 @@ def simulate(
     Speech of one speaker keeps its order and never overlaps itself; at most two speak at once, as in the powerset.
     Without `speakers` their number is drawn from the configuration, bounded by how many there are.
     """
-    frames = round((duration_s or config.window_s) * SAMPLE_RATE_HZ) // FRAME
+    frames = round((duration_s or config.window_s) * SAMPLE_RATE_HZ) // FRAME_SAMPLES
     if speakers is None:
         speakers = int(rng.choice(len(config.speakers), p=config.speakers))
     present = sorted(utterances)
@@ -162,7 +161,7 @@ def _gap(same: bool, overlap_probability: float, s: TurnStatistics, rng: np.rand
 
 def _place(tapes: Sequence[_Tape], turns: Sequence[Turn], frames: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Put the turns on one clean track per speaker: sources (speakers, samples), activity (frames, speakers)."""
-    sources = np.zeros((len(tapes), frames * FRAME), np.float32)
+    sources = np.zeros((len(tapes), frames * FRAME_SAMPLES), np.float32)
     activity = np.zeros((frames, len(tapes)), bool)
     by_key = {u.key: u for tape in tapes for u in tape.utterances}
     for turn in turns:
@@ -170,10 +169,13 @@ def _place(tapes: Sequence[_Tape], turns: Sequence[Turn], frames: int) -> tuple[
         if last <= first:
             continue
         utterance, shift = by_key[turn.key], turn.offset - turn.into
-        piece = utterance.samples[(first + shift) * FRAME : (last + shift) * FRAME].astype(np.float32) / 32768
+        piece = (
+            utterance.samples[(first + shift) * FRAME_SAMPLES : (last + shift) * FRAME_SAMPLES].astype(np.float32)
+            / 32768
+        )
         piece[: len(_FADE)] *= _FADE
         piece[-len(_FADE) :] *= _FADE[::-1]
-        sources[turn.slot, first * FRAME : last * FRAME] = piece
+        sources[turn.slot, first * FRAME_SAMPLES : last * FRAME_SAMPLES] = piece
         activity[first:last, turn.slot] = utterance.activity[first + shift : last + shift]
     return sources, activity
 

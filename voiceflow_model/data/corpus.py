@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
+FRAME_SAMPLES = 320  # labels and decisions are made in frames of 20 ms
 Samples = NDArray[np.float32]  # (samples,), mono, 16 kHz, nominally within [-1, 1]
 
 Split = Literal["train", "validation", "dev", "test"]

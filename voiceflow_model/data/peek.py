@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceflow_model.data.activity import voice_activity
-from voiceflow_model.data.conversation import FRAME, Conversation, ConversationConfig
-from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus, Row, Split
+from voiceflow_model.data.conversation import Conversation, ConversationConfig
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Row, Split
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.lanes import StreamConfig
 from voiceflow_model.data.speakers import SpeakerClasses
@@ -112,7 +112,10 @@ def conversations_png(conversations: Sequence[Conversation]) -> bytes:
         sound.set_ylabel("kHz", color=INK)
         for row, active in enumerate(one.activity.T):
             edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-            spans = [(start * FRAME / SAMPLE_RATE_HZ, (end - start) * FRAME / SAMPLE_RATE_HZ) for start, end in edges]
+            spans = [
+                (start * FRAME_SAMPLES / SAMPLE_RATE_HZ, (end - start) * FRAME_SAMPLES / SAMPLE_RATE_HZ)
+                for start, end in edges
+            ]
             labels.broken_barh(spans, (row - 0.4, 0.8), facecolors=PALETTE[row % len(PALETTE)])
         labels.set(xlim=(0, seconds), ylim=(max(one.activity.shape[1], 1) - 0.5, -0.5), yticks=[])
     panels[-1].set_xlabel("time (s)", color=INK)

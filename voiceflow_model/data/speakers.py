@@ -1,5 +1,6 @@
 """The one map from a speaker's name to the class the network learns."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 
@@ -25,10 +26,10 @@ class SpeakerClasses:
 
     def of(self, name: str, speed: float = 1.0) -> int:
         """The class of a name at a speed; KeyError for a stranger."""
-        if not hasattr(self, "_index"):
-            object.__setattr__(self, "_index", {n: i for i, n in enumerate(self.names)})
-        index: dict[str, int] = self._index  # type: ignore[attr-defined]
-        return index[name] * len(self.speeds) + self.speeds.index(speed)
+        index = bisect_left(self.names, name)
+        if self.names[index : index + 1] != (name,):
+            raise KeyError(name)
+        return index * len(self.speeds) + self.speeds.index(speed)
 
     def speaker(self, class_number: int) -> str:
         """The name behind a class, whatever its speed."""

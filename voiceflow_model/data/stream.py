@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceflow_model.data.conversation import FRAME, Conversation, ConversationConfig
+from voiceflow_model.data.conversation import Conversation, ConversationConfig
+from voiceflow_model.data.corpus import FRAME_SAMPLES
 from voiceflow_model.data.lanes import Lane, LaneState, StreamConfig
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.errors import ConfigError
@@ -123,7 +124,7 @@ class ConversationStream:
 
 def stack(conversations: Sequence[Conversation], num_speakers: int) -> Batch:
     """Stack conversations of equal length, with at most `num_speakers` speakers each, into one batch."""
-    frames = len(conversations[0].samples) // FRAME
+    frames = len(conversations[0].samples) // FRAME_SAMPLES
     activity = np.zeros((len(conversations), frames, num_speakers), np.float32)
     speakers = np.full((len(conversations), num_speakers), NOBODY, np.int64)
     for i, conversation in enumerate(conversations):

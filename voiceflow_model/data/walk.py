@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from voiceflow_model.data.activity import voice_activity
-from voiceflow_model.data.conversation import FRAME, Utterance
-from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus, Row, Shard, Split
+from voiceflow_model.data.conversation import Utterance
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Row, Shard, Split
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.resample import change_speed
 from voiceflow_model.data.speakers import SpeakerClasses
@@ -91,5 +91,7 @@ class Walk:
         if len(speech) < 5:
             raise BrokenAudio(row.key, "no-speech", "under 0.1 s of it")
         span = slice(speech[0], speech[-1] + 1)
-        whole = np.rint(np.clip(samples[span.start * FRAME : span.stop * FRAME], -1, 1) * 32767).astype(np.int16)
+        whole = np.rint(np.clip(samples[span.start * FRAME_SAMPLES : span.stop * FRAME_SAMPLES], -1, 1) * 32767).astype(
+            np.int16
+        )
         return Utterance(key, self.speakers.of(row.speaker, speed), whole, active[span])

@@ -1,15 +1,15 @@
 """Test recordings with exact references: conversations of held-out speakers, longer than any training window."""
 
 from voiceflow_model.config import RunConfig
-from voiceflow_model.data.conversation import FRAME, Conversation, Utterance, simulate
-from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus, Split
+from voiceflow_model.data.conversation import Conversation, Utterance, simulate
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Split
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.diarization.rttm import Turn
 from voiceflow_model.evaluation.recording import Recording
 
-_FRAME_S = FRAME / SAMPLE_RATE_HZ
+_FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 _MOST_UTTERANCES = 400
 
 

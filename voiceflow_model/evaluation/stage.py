@@ -59,12 +59,7 @@ def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> E
     recordings = simulated_recordings(config, corpus, "test")
     dataset = f"simulated conversations of test speakers, seed {config.evaluation.seed}"
     report = score_recordings(diarizer, recordings, dataset)
-    median = sorted(report.files, key=lambda one: one.der)[len(report.files) // 2].name
-    objects = {
-        "model.onnx": data,
-        "report/sample.flac": _flac(next(one for one in recordings if one.name == median)),
-        **_pictures(config, session, diarizer, recordings, report),
-    }
+    objects = {"model.onnx": data, **_illustrations(config, session, diarizer, recordings, report)}
     store, folder = session.store, f"runs/{session.record.run_id}"
     result = EvaluationResult(
         report=report,
@@ -171,20 +166,21 @@ def _flac(recording: Recording) -> bytes:
     return file.getvalue()
 
 
-def _pictures(
+def _illustrations(
     config: RunConfig, session: Session, diarizer: Diarizer, recordings: list[Recording], report: DerReport
 ) -> dict[str, bytes]:
-    """Training curves, and the median and the worst recording: path -> PNG."""
+    """Training curves, the median and the worst recording as pictures, the median one as sound: path -> bytes."""
     curves = {p: s.result["curve"] for p, s in session.record.stages.items() if "curve" in s.result}
-    pictures = {"report/curves.png": curves_png(curves, config.gates.accuracy)}
+    objects = {"report/curves.png": curves_png(curves, config.gates.accuracy)}
     by_der = sorted(report.files, key=lambda one: one.der)
     named = {one.name: one for one in recordings}
+    objects["report/sample.flac"] = _flac(named[by_der[len(by_der) // 2].name])
     for word, one in (("median", by_der[len(by_der) // 2]), ("worst", by_der[-1])):
         recording = named[one.name]
-        pictures[f"report/timeline-{word}.png"] = timeline_png(
+        objects[f"report/timeline-{word}.png"] = timeline_png(
             diarizer.diarize(recording.samples),
             recording.duration_s,
             reference=recording.reference,
             title=f"{one.name}, the {word} of {len(by_der)}: DER {one.der:.1%}",
         )
-    return pictures
+    return objects

@@ -10,9 +10,10 @@ import onnx
 import onnxruntime as ort
 import torch
 
+from voiceflow_model.data.corpus import FRAME_SAMPLES
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.diarization.card import METADATA_KEY, ModelCard
-from voiceflow_model.network.model import SAMPLES_PER_FRAME, FastDiarizationModel
+from voiceflow_model.network.model import FastDiarizationModel
 
 OUTPUTS = ("logits", "embeddings", "features", "attention")
 _OPSET = 17
@@ -75,7 +76,7 @@ def parity(
     worst = 0.0
     for length in seconds:
         for batch in batches:
-            samples = round(length * 50) * SAMPLES_PER_FRAME
+            samples = round(length * 50) * FRAME_SAMPLES
             waveform = 0.1 * keyed("parity", samples, batch).standard_normal((batch, samples), dtype=np.float32)
             waveform[:, samples // 3 : samples // 2] *= 1e-3  # near silence, where logarithms are steep
             got = session.run(list(OUTPUTS), {"waveform": waveform})

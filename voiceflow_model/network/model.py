@@ -14,7 +14,6 @@ from voiceflow_model.network.segmentation import SegmentationHead
 from voiceflow_model.section import Section
 
 EncoderType = Literal["lightweight-cnn"]
-SAMPLES_PER_FRAME = 320  # 20 ms at 16 kHz
 
 
 class NetworkConfig(Section):
@@ -91,11 +90,6 @@ class FastDiarizationModel(nn.Module):
 def parameter_count(model: nn.Module) -> int:
     """Number of trainable values."""
     return sum(p.numel() for p in model.parameters())
-
-
-def frames_of(samples: int) -> int:
-    """Number of 20 ms frames the network emits for a window of `samples`."""
-    return samples // SAMPLES_PER_FRAME
 
 
 def seeded_model(config: NetworkConfig, seed: int) -> FastDiarizationModel:

@@ -14,6 +14,7 @@ from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.stream import ConversationStream
 from voiceflow_model.data.walk import Walk
 from voiceflow_model.errors import CheckpointCorrupt, Yielded
+from voiceflow_model.network.model import parameter_count
 from voiceflow_model.runs.checkpoints import best, newest
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
@@ -77,7 +78,7 @@ def train_phase(
         steps=state.step,
         windows=state.step * config.training.batch_size,
         speakers=len(names.names),
-        parameters=sum(p.numel() for p in state.model.parameters()),
+        parameters=parameter_count(state.model),
         accuracy=Accuracy.model_validate(state.accuracy),
         checkpoint=checkpoint,
         undecodable=dict(stream.broken),

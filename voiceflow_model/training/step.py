@@ -9,15 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from voiceflow_model.data.stream import Batch
 from voiceflow_model.errors import Diverged
-from voiceflow_model.network.model import SAMPLES_PER_FRAME
 from voiceflow_model.training import schedule
 from voiceflow_model.training.losses import aligned_classes, segmentation_loss
 from voiceflow_model.training.settings import TrainingConfig
 from voiceflow_model.training.state import TrainState
 
-_FRAMES_PER_S = 16_000 // SAMPLES_PER_FRAME
+_FRAMES_PER_S = SAMPLE_RATE_HZ // FRAME_SAMPLES
 
 
 class StepReport(NamedTuple):

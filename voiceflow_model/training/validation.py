@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from voiceflow_model.data.activity import voice_activity
-from voiceflow_model.data.conversation import FRAME
-from voiceflow_model.data.corpus import Corpus, Samples, Split
+from voiceflow_model.data.corpus import FRAME_SAMPLES, Corpus, Samples, Split
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.stream import Batch, ConversationStream
@@ -99,10 +98,10 @@ def spread_utterances(corpus: Corpus, split: Split, count: int) -> Iterator[tupl
 @torch.no_grad()
 def embed_utterances(model: FastDiarizationModel, utterances: Sequence[Samples], window_s: float = 10.0) -> Tensor:
     """One embedding per utterance (n, dim), each repeated or cut to a window and pooled where there is speech."""
-    samples = round(window_s * 50) * FRAME
+    samples = round(window_s * 50) * FRAME_SAMPLES
     device = next(model.parameters()).device
     waveform = np.stack([np.resize(u, samples) for u in utterances])
-    active = np.zeros((len(utterances), samples // FRAME, model.powerset.num_speakers), np.float32)
+    active = np.zeros((len(utterances), samples // FRAME_SAMPLES, model.powerset.num_speakers), np.float32)
     active[:, :, 0] = [voice_activity(w) for w in waveform]
     embeddings: Tensor = model(torch.from_numpy(waveform).to(device), torch.from_numpy(active).to(device)).embeddings
     return embeddings[:, 0]
