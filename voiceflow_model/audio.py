@@ -1,7 +1,9 @@
 """Bytes of an audio file to mono samples, in RAM and without torch: training and `voiceflow diarize` both come here."""
 
 import io
+import math
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -42,11 +44,15 @@ def decode_bytes(data: bytes, key: str, *, max_duration_s: float = MAX_DURATION_
     else:
         with file:
             samples, rate_hz = _read_file(file, data, key, max_duration_s), int(file.samplerate)
+    return _usable(samples, rate_hz, key), rate_hz
+
+
+def _usable(samples: Mono, rate_hz: int, key: str) -> Mono:
     if len(samples) < MIN_DURATION_S * rate_hz:
         raise BrokenAudio(key, "too-short", f"{len(samples) / rate_hz:.3f} s, at least {MIN_DURATION_S} s is needed")
     if not np.isfinite(samples).all():
         raise BrokenAudio(key, "not-finite", "NaN or infinity among the samples")
-    return samples, rate_hz
+    return samples
 
 
 def _read_file(file: soundfile.SoundFile, data: bytes, key: str, max_duration_s: float) -> Mono:
@@ -119,3 +125,38 @@ def _refuse_channels(channels: int, key: str) -> None:
 def _refuse_length(frames: int, rate_hz: int, max_duration_s: float, key: str) -> None:
     if frames > min(max_duration_s * rate_hz, _MAX_FRAMES):
         raise BrokenAudio(key, "too-long", f"{frames / rate_hz:.0f} s, at most {max_duration_s:.0f} s")
+
+
+def duration_of(file: BinaryIO, key: str) -> float:
+    """Seconds of a seekable audio file, by its header. Raises BrokenAudio for what libsndfile cannot seek in."""
+    with _opened(file, key) as sound:
+        return float(sound.frames / sound.samplerate)
+
+
+def decode_stretch(file: BinaryIO, key: str, start_s: float, end_s: float) -> tuple[Mono, int]:
+    """The samples from `start_s` to `end_s` (or the end), as `decode_bytes` gives them, without decoding the rest."""
+    with _opened(file, key) as sound:
+        first = min(round(start_s * sound.samplerate), sound.frames)
+        last = sound.frames if math.isinf(end_s) else min(round(end_s * sound.samplerate), sound.frames)
+        blocks: list[Mono] = []
+        try:
+            sound.seek(first)
+            while len(block := sound.read(min(_BLOCK_FRAMES, last - first), "float32", always_2d=True)):
+                blocks.append(_mix(block))
+                first += len(block)
+        except soundfile.LibsndfileError as error:
+            raise BrokenAudio(key, "truncated", str(error)) from error
+        rate_hz = int(sound.samplerate)
+    if first < last:
+        raise BrokenAudio(key, "truncated", f"it ends {(last - first) / rate_hz:.1f} s early")
+    return _usable(np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate_hz, key), rate_hz
+
+
+def _opened(file: BinaryIO, key: str) -> soundfile.SoundFile:
+    try:
+        sound = soundfile.SoundFile(file)
+    except soundfile.LibsndfileError as error:
+        raise BrokenAudio(key, "not-audio", f"recordings must be WAV, FLAC, OGG or MP3 ({error})") from error
+    _refuse_channels(sound.channels, key)
+    _refuse_length(sound.frames, sound.samplerate, MAX_DURATION_S, key)
+    return sound

@@ -167,7 +167,7 @@ def _explain(problem: Any) -> str:
 
 def _path(location: Sequence[str]) -> str:
     """Dotted, without the tags that a discriminated union adds."""
-    tags = {"espeak", "files"}
+    tags = {kind.model_fields["kind"].default for kind in _members(CorpusConfig)}
     return ".".join(part for i, part in enumerate(location) if not (part in tags and i and location[i - 1] == "corpus"))
 
 

@@ -43,9 +43,16 @@ class PreconditionFailed(VoiceFlowError):  # noqa: N818
 
 
 class StoreUnavailable(VoiceFlowError):  # noqa: N818
-    """The store cannot be reached, or refuses; nothing was written, so the same command may be run again."""
+    """The store or source cannot be reached, or refuses; nothing was written, so the same command may be run again.
+
+    `retry_after_s`: what the other side asked to wait. `passing`: whether trying again at once makes sense.
+    """
 
     retryable = True
+
+    def __init__(self, message: str = "", *, retry_after_s: float = 0.0, passing: bool = True) -> None:
+        super().__init__(message)
+        self.retry_after_s, self.passing = retry_after_s, passing
 
 
 class RunBusy(VoiceFlowError):  # noqa: N818

@@ -39,7 +39,9 @@ def open_run(config: RunConfig, store: Store, run_id: str, *, after: str | None 
 
     With `after`, ConfigError unless the run has finished that stage; then nothing is created or changed.
     """
-    fingerprints = {phase: open_corpus(config.corpus_of(phase)).fingerprint() for phase in PHASES}
+    fingerprints: dict[str, str] = {phase: open_corpus(config.corpus_of(phase)).fingerprint() for phase in PHASES}
+    if config.evaluation.corpus is not None:
+        fingerprints["evaluate"] = open_corpus(config.evaluation.corpus).fingerprint()
     identity = {**config.identity(), "corpus_fingerprints": fingerprints}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     if after is not None:

@@ -7,12 +7,26 @@ from pydantic import Field
 from voiceflow_model.data.corpus import Corpus
 from voiceflow_model.data.espeak import EspeakCorpus, EspeakCorpusConfig
 from voiceflow_model.data.files import FilesCorpus, FilesCorpusConfig
+from voiceflow_model.data.parquet import ParquetCorpus, ParquetCorpusConfig
+from voiceflow_model.data.recordings import RecordingsCorpus, RecordingsCorpusConfig
+from voiceflow_model.data.tars import TarCorpus, TarCorpusConfig
 
-CorpusConfig = Annotated[EspeakCorpusConfig | FilesCorpusConfig, Field(discriminator="kind")]
+CorpusConfig = Annotated[
+    EspeakCorpusConfig | FilesCorpusConfig | ParquetCorpusConfig | TarCorpusConfig | RecordingsCorpusConfig,
+    Field(discriminator="kind"),
+]
 
 
 def open_corpus(config: CorpusConfig) -> Corpus:
     """The corpus that `config` describes; nothing is read yet."""
-    if isinstance(config, EspeakCorpusConfig):
-        return EspeakCorpus(config)
-    return FilesCorpus(config)
+    match config:
+        case EspeakCorpusConfig():
+            return EspeakCorpus(config)
+        case FilesCorpusConfig():
+            return FilesCorpus(config)
+        case ParquetCorpusConfig():
+            return ParquetCorpus(config)
+        case TarCorpusConfig():
+            return TarCorpus(config)
+        case RecordingsCorpusConfig():
+            return RecordingsCorpus(config)

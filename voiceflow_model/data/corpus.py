@@ -6,7 +6,7 @@ so any thread, process or machine that holds the same configuration reads the sa
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,28 @@ Split = Literal["train", "validation", "dev", "test"]
 dev: held-out speakers on whom thresholds are tuned. test: held-out speakers on whom DER is reported."""
 
 
+class Label(NamedTuple):
+    """Somebody speaks from `start_s` to `end_s`, in seconds from the start of the row."""
+
+    start_s: float
+    end_s: float
+    speaker: str
+
+
 @dataclass(frozen=True)
 class Row:
-    """One utterance before decoding; `part` is the stretch of it, in shares of its length, that the split has."""
+    """One utterance before decoding, or with `labels` a passage of a recording (then `speaker` is empty).
+
+    `following` is where `Corpus.rows` starts to go on after it; `part` is the stretch of it, in shares of its length,
+    that the split has.
+    """
 
     key: str
     speaker: str
     payload: Any = field(repr=False, compare=False)
+    following: int
     part: tuple[float, float] = (0.0, 1.0)
+    labels: tuple[Label, ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,10 +63,16 @@ class Corpus(Protocol):
         """The split's shards in a fixed order. Raises CorpusError when there is nothing to read."""
 
     def rows(self, shard: Shard, start: int = 0) -> Iterator[Row]:
-        """The shard's rows from number `start` on. Raises StoreUnavailable when the source cannot be reached."""
+        """The shard's rows from `start` on: 0, or a row's `following`. What it means is the corpus's own business.
+
+        Raises StoreUnavailable when the source cannot be reached, CorpusError when it holds what no corpus may.
+        """
 
     def decode(self, row: Row) -> Samples:
         """The row's `part` as 16 kHz mono. Raises BrokenAudio, whose `cause` is a stable word to count by."""
+
+    def reading_mb(self, split: Split) -> float:
+        """About how many MB an iterator of `rows` holds, at most."""
 
     def fingerprint(self) -> str:
         """Changes when the content does: file names and sizes, a revision, a generator's version."""

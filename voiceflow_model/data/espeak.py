@@ -55,10 +55,10 @@ class EspeakCorpus:
 
     def rows(self, shard: Shard, start: int = 0) -> Iterator[Row]:
         """Rows whose payload is (voice, text)."""
-        for voice, number in shard.payload[start:]:
+        for following, (voice, number) in enumerate(shard.payload[start:], start + 1):
             key = f"{voice.name}/{shard.split}-{number:04d}"
             text = sentence(f"{self._config.seed}/{key}", held_out=shard.split != "train")
-            yield Row(key=key, speaker=voice.name, payload=(voice, text))
+            yield Row(key=key, speaker=voice.name, payload=(voice, text), following=following)
 
     def decode(self, row: Row) -> Samples:
         """The row, spoken: (samples,) at 16 kHz."""
@@ -67,6 +67,10 @@ class EspeakCorpus:
         if not samples.any():
             raise BrokenAudio(row.key, "silent", f"espeak-ng said nothing for {text!r}")
         return samples
+
+    def reading_mb(self, split: Split) -> float:
+        """Nothing: a row is a name."""
+        return 0.0
 
     def fingerprint(self) -> str:
         """Of the engine, the voices, the grammar and the configuration."""

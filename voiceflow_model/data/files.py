@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from voiceflow_model.data.corpus import Row, Samples, Shard, Split
-from voiceflow_model.data.folder import Folder
 from voiceflow_model.data.holdout import SpeakerSplit, halve, split_speakers, split_utterances
+from voiceflow_model.data.range_file import read_range
+from voiceflow_model.data.source import Entry, Source, open_source
 from voiceflow_model.data.utterance import decode_utterance
 from voiceflow_model.errors import BrokenAudio, ConfigError, CorpusError
 from voiceflow_model.section import Section
@@ -21,22 +22,24 @@ _LAYOUT = "<speaker>/.../<utterance>.{flac,wav,ogg,opus,mp3,m4a,aac}"
 _MAX_BYTES = 256 << 20
 _PLACEHOLDER = "YOUR-"  # in the shipped configurations
 
+_Listing = dict[str, dict[str, Entry]]  # speaker -> path -> entry
+
 
 class FilesCorpusConfig(Section):
     """A folder of `<speaker>/.../<utterance>.flac` (or wav, ogg, opus, mp3, m4a, aac), and what of it is held out."""
 
     kind: Literal["files"] = "files"
-    url: str = Field(min_length=1, description="local path, file://, gs:// or any other fsspec URL")
+    url: str = Field(min_length=1, description="a folder, gs://, hf://datasets/ORG/NAME or another fsspec URL")
     heldout_url: str | None = Field(default=None, description="a folder whose speakers are the held-out ones")
     heldout_speakers_share: float = Field(default=0.2, ge=0, le=0.5, description="without heldout_url")
     heldout_share: float = Field(default=0.2, ge=0, le=0.5, description="of the speech of each training speaker")
 
 
 class _Utterance(NamedTuple):
-    folder: Folder
+    source: Source
     path: str
     speaker: str
-    size: int
+    entry: Entry
     part: tuple[float, float]
 
 
@@ -51,8 +54,8 @@ class FilesCorpus:
                     f"--set corpus.{field}=gs://bucket/folder (or phases.PHASE.corpus.{field})"
                 )
         self._config = config
-        self._folder = Folder(config.url)
-        self._heldout = Folder(config.heldout_url) if config.heldout_url else None
+        self._source = open_source(config.url)
+        self._heldout = open_source(config.heldout_url) if config.heldout_url else None
 
     def speakers(self, split: Split) -> tuple[str, ...]:
         """Folder names, sorted; those of validation are those of train, whether or not all have speech in it."""
@@ -73,9 +76,9 @@ class FilesCorpus:
         """The shard's one row, fetched; nothing when `start` is past it."""
         if start:
             return
-        utterance: _Utterance = shard.payload
-        data = utterance.folder.read(utterance.path) if utterance.size <= _MAX_BYTES else None
-        yield Row(utterance.path, utterance.speaker, data, utterance.part)
+        source, path, speaker, entry, part = shard.payload
+        data = bytes(read_range(source, path, entry, 0, entry.size)) if entry.size <= _MAX_BYTES else None
+        yield Row(path, speaker, data, following=1, part=part)
 
     def decode(self, row: Row) -> Samples:
         """The row's part, (samples,) at 16 kHz. Raises BrokenAudio; a file above 256 MiB is "too-large"."""
@@ -83,17 +86,23 @@ class FilesCorpus:
             raise BrokenAudio(row.key, "too-large", f"above {_MAX_BYTES >> 20} MiB: split it into utterances")
         return decode_utterance(row.payload, row.key, row.part)
 
+    def reading_mb(self, split: Split) -> float:
+        """The largest file."""
+        sizes = (entry.size for listing in self._listings for files in listing.values() for entry in files.values())
+        return max((size for size in sizes if size <= _MAX_BYTES), default=0) / 1e6
+
     def fingerprint(self) -> str:
         """Of every utterance's path and size: adding, removing or replacing a file changes it."""
         digest = hashlib.sha256()
         for listing in self._listings:
-            digest.update(repr(sorted((name, sorted(files.items())) for name, files in listing.items())).encode())
+            sizes = ((name, sorted((path, one.size) for path, one in files.items())) for name, files in listing.items())
+            digest.update(repr(sorted(sizes)).encode())
         return digest.hexdigest()
 
     @cached_property
-    def _listings(self) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
-        """Speaker -> path -> size, of the folder and of the held-out one."""
-        trained = _by_speaker(self._folder)
+    def _listings(self) -> tuple[_Listing, _Listing]:
+        """Speaker -> path -> entry, of the folder and of the held-out one."""
+        trained = _by_speaker(self._source)
         held = _by_speaker(self._heldout) if self._heldout else {}
         if both := sorted(trained.keys() & held.keys()):
             raise CorpusError(
@@ -122,26 +131,26 @@ class FilesCorpus:
         for speaker in self._speakers.train:
             files = self._listings[0][speaker]
             for path, split, part in split_utterances(files, self._config.heldout_share):
-                found[split].append(_Utterance(self._folder, path, speaker, files[path], part))
+                found[split].append(_Utterance(self._source, path, speaker, files[path], part))
         return found
 
     def _held(self, split: Split) -> list[_Utterance]:
-        folder, listing = (self._heldout, self._listings[1]) if self._heldout else (self._folder, self._listings[0])
+        source, listing = (self._heldout, self._listings[1]) if self._heldout else (self._source, self._listings[0])
         return [
-            _Utterance(folder, path, speaker, size, (0.0, 1.0))
+            _Utterance(source, path, speaker, entry, (0.0, 1.0))
             for speaker in self.speakers(split)
-            for path, size in listing[speaker].items()
+            for path, entry in listing[speaker].items()
         ]
 
 
-def _by_speaker(folder: Folder) -> dict[str, dict[str, int]]:
-    files = folder.files()
-    speakers: dict[str, dict[str, int]] = defaultdict(dict)
-    for path, size in files.items():
+def _by_speaker(source: Source) -> _Listing:
+    files = source.files()
+    speakers: _Listing = defaultdict(dict)
+    for path, entry in files.items():
         location = PurePosixPath(path)
         if len(location.parts) > 1 and location.suffix.lower() in _SUFFIXES and not location.name.startswith("."):
-            speakers[location.parts[0]][path] = size
+            speakers[location.parts[0]][path] = entry
     if not speakers:
         found = ", ".join(list(files)[:3]) or "nothing"
-        raise CorpusError(f"{folder.url} has no {_LAYOUT}; found {len(files)} files: {found}")
+        raise CorpusError(f"{source.url} has no {_LAYOUT}; found {len(files)} files: {found}")
     return dict(speakers)

@@ -11,17 +11,20 @@ rows decoded in RAM. Example i is drawn from that pool by a generator keyed by (
 A library's shuffle buffer gives none of these: it loses and repeats items when resumed (docs/adr/0001-lanes.md).
 """
 
+import time
 from collections import Counter, deque
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from voiceflow_model.data.conversation import Conversation, ConversationConfig, Utterance, simulate
 from voiceflow_model.data.corpus import SAMPLE_RATE_HZ
 from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.passage import excerpt
 from voiceflow_model.data.walk import Block, Cursor, Walk
-from voiceflow_model.errors import CorpusError
+from voiceflow_model.errors import ConfigError, CorpusError
 from voiceflow_model.section import Section
 
 _ROWS_BEFORE_JUDGING = 100
@@ -44,14 +47,26 @@ class StreamConfig(Section):
     def _fits(self) -> "StreamConfig":
         if 1.0 not in self.speeds:
             raise ValueError("speeds must contain 1.0, the voice as recorded")
-        seconds = self.lanes * (self.pool_blocks + 1) * self.block_rows * self.max_utterance_s
-        needed = seconds * SAMPLE_RATE_HZ * 2 / 1e6
-        if needed > self.ram_mb:
-            raise ValueError(
-                f"the pools may need {needed:.0f} MB and ram_mb is {self.ram_mb}: lower lanes, pool_blocks, block_rows "
-                "or max_utterance_s, or raise ram_mb"
-            )
+        if self.pools_mb > self.ram_mb:
+            raise ValueError(self._too_much(0.0))
         return self
+
+    @property
+    def pools_mb(self) -> float:
+        """What the pools take when every utterance is as long as allowed: 16-bit samples."""
+        seconds = self.lanes * (self.pool_blocks + 1) * self.block_rows * self.max_utterance_s
+        return seconds * SAMPLE_RATE_HZ * 2 / 1e6
+
+    def check_ram(self, reading_mb: float) -> None:
+        """Raises ConfigError when the pools, and `reading_mb` in each lane, could outgrow `ram_mb`."""
+        if self.pools_mb + self.lanes * reading_mb > self.ram_mb:
+            raise ConfigError(self._too_much(reading_mb))
+
+    def _too_much(self, reading_mb: float) -> str:
+        return (
+            f"the pools may need {self.pools_mb:.0f} MB, reading {self.lanes} x {reading_mb:.0f} MB, and stream.ram_mb "
+            f"is {self.ram_mb}: lower lanes, pool_blocks, block_rows or max_utterance_s, or raise ram_mb"
+        )
 
 
 class LaneState(NamedTuple):
@@ -79,17 +94,18 @@ class Lane:
         self.readers = readers
         self.state = state or LaneState()
         self.pool: deque[Block] = deque()
-        self._ahead: Future[Block] = self._read(self.state.oldest)
+        self.seconds = {"fetch": 0.0, "decode": 0.0, "mix": 0.0}  # spent since it was opened
+        self._by_speaker: dict[int, list[Utterance]] | None = None  # of the pool, until it changes
+        self._reader = walk.reader(number, self.state.oldest)
+        self._ahead: Future[Block] = self._read()
 
     def draw(self) -> Conversation:
         """The next example; `state` then describes the one after it."""
         while len(self.pool) < self.config.pool_blocks:
             self._admit(self._ahead.result())
-        by_speaker: dict[int, list[Utterance]] = {}
-        for block in self.pool:
-            for utterance in block.utterances:
-                by_speaker.setdefault(utterance.speaker, []).append(utterance)
-        example = simulate(by_speaker, keyed(self.walk.seed, "draw", self.number, self.state.drawn), self.conversation)
+        began = time.perf_counter()
+        example = self._mix(keyed(self.walk.seed, "draw", self.number, self.state.drawn))
+        self.seconds["mix"] += time.perf_counter() - began
         self.state = self.state._replace(drawn=self.state.drawn + 1)
         if self.state.drawn % self.config.draws_per_block == 0:
             self._retire(self.pool.popleft())
@@ -100,12 +116,26 @@ class Lane:
         """Undecodable rows met so far, by cause."""
         return Counter(dict(self.state.broken)) + Counter(b.cause for block in self.pool for b in block.broken)
 
-    def _read(self, start: Cursor) -> Future[Block]:
-        return self.readers.submit(self.walk.read_block, self.number, start, self.config.block_rows)
+    def _mix(self, rng: np.random.Generator) -> Conversation:
+        """A conversation among the speakers of the pool, or a window of its recordings where it holds these."""
+        if passages := [passage for block in self.pool for passage in block.passages]:
+            return excerpt(passages, rng, self.conversation)
+        if self._by_speaker is None:
+            self._by_speaker = {}
+            for block in self.pool:
+                for utterance in block.utterances:
+                    self._by_speaker.setdefault(utterance.speaker, []).append(utterance)
+        return simulate(self._by_speaker, rng, self.conversation)
+
+    def _read(self) -> Future[Block]:
+        return self.readers.submit(self._reader.read, self.config.block_rows)
 
     def _admit(self, block: Block) -> None:
         self.pool.append(block)
-        self._ahead = self._read(block.following)
+        self._by_speaker = None
+        self._ahead = self._read()
+        self.seconds["fetch"] += block.fetch_s
+        self.seconds["decode"] += block.decode_s
         rows = self.state.rows + sum(b.rows for b in self.pool)
         broken = self.broken
         if rows >= _ROWS_BEFORE_JUDGING and broken.total() > self.config.max_broken_share * rows:
@@ -116,10 +146,11 @@ class Lane:
                 f"stream.max_broken_share = {self.config.max_broken_share:g} allows; the last one: {last}. Repair or "
                 "remove them, or raise the limit"
             )
-        if len(self.pool) == self.config.pool_blocks and not any(b.utterances for b in self.pool):
+        if len(self.pool) == self.config.pool_blocks and not any(b.utterances or b.passages for b in self.pool):
             raise CorpusError(f"none of {rows} utterances can be decoded; the last one: {self.pool[-1].broken[-1]}")
 
     def _retire(self, block: Block) -> None:
+        self._by_speaker = None
         broken = Counter(dict(self.state.broken)) + Counter(b.cause for b in block.broken)
         self.state = LaneState(
             self.state.drawn, block.following, self.state.rows + block.rows, tuple(sorted(broken.items()))

@@ -52,6 +52,7 @@ class ConversationStream:
                 f"batch_size = {batch_size} must be a multiple of stream.lanes = {config.lanes}, and lanes of "
                 f"gradient_shards = {shards}"
             )
+        config.check_ram(walk.corpus.reading_mb(walk.split))
         self.num_speakers = num_speakers
         self.per_lane = batch_size // config.lanes
         self.hosted = tuple(range(shards)) if hosted is None else tuple(hosted)
@@ -87,6 +88,12 @@ class ConversationStream:
     def broken(self) -> Counter[str]:
         """Undecodable utterances met so far by the hosted lanes, by cause."""
         return self._broken
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds that threads spent on "fetch", "decode" and "mix" since this stream was opened."""
+        lanes = self._lanes.values()
+        return {stage: sum(lane.seconds[stage] for lane in lanes) for stage in ("fetch", "decode", "mix")}
 
     def examples(self, count: int) -> list[Conversation]:
         """The next `count` examples of the hosted lanes themselves, lane after lane, for looking at data."""

@@ -2,12 +2,19 @@
 
 from pydantic import Field
 
+from voiceflow_model.data.corpora import CorpusConfig
 from voiceflow_model.section import Section
 
 
 class EvaluationConfig(Section):
     """Validation during training, and the simulated recordings of held-out speakers."""
 
+    corpus: CorpusConfig | None = Field(
+        None, description="whose dev and test speakers are measured, instead of those of the corpus trained on"
+    )
+    trials: str | None = Field(
+        None, description="pairs for the verification EER, as VoxCeleb1's veri_test2.txt; without, all pairs"
+    )
     validation_conversations: int = Field(96, ge=1)
     validation_utterances: int = Field(192, ge=1)
     dev_recordings: int = Field(12, ge=2, description="of dev speakers; decision parameters are tuned on them")

@@ -1,16 +1,61 @@
-"""Test recordings with exact references: conversations of held-out speakers, longer than any training window."""
+"""Test recordings with exact references: conversations of held-out speakers, longer than any training window.
+
+A corpus of real recordings is its own test set, and nothing is simulated.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from voiceflow_model.config import RunConfig
 from voiceflow_model.data.conversation import Conversation, Utterance, simulate
+from voiceflow_model.data.corpora import CorpusConfig
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Split
 from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.recordings import RecordingsCorpus
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.diarization.rttm import Turn
+from voiceflow_model.errors import BrokenAudio
 from voiceflow_model.evaluation.recording import Recording
 
 _FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 _MOST_UTTERANCES = 400
+
+
+class Scored(Protocol):
+    """Anything that has a reference."""
+
+    @property
+    def reference(self) -> list[Turn]:
+        """Who really spoke when."""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds."""
+
+
+def test_corpus(config: RunConfig) -> CorpusConfig:
+    """The corpus whose dev and test speakers a run is measured on."""
+    return config.evaluation.corpus or config.corpus_of("train")
+
+
+def heldout_recordings(config: RunConfig, corpus: Corpus, split: Split) -> Iterator[Recording]:
+    """The dev or test recordings of a run, one at a time: real ones where the corpus has them, else simulated."""
+    if isinstance(corpus, RecordingsCorpus):
+        count = config.evaluation.test_recordings if split == "test" else config.evaluation.dev_recordings
+        for name, samples, labels in corpus.whole(split, count):
+            turns = [Turn(start_s, end_s - start_s, speaker) for start_s, end_s, speaker in labels]
+            yield Recording(name, samples, turns, len(samples) / SAMPLE_RATE_HZ)
+    else:
+        yield from simulated_recordings(config, corpus, split)
+
+
+def dataset_name(config: RunConfig, corpus: Corpus) -> str:
+    """What the test recordings are, in words."""
+    if isinstance(corpus, RecordingsCorpus):
+        return f"test recordings of {test_corpus(config).url}"  # type: ignore[union-attr]
+    return f"simulated conversations of test speakers, seed {config.evaluation.seed}"
 
 
 def simulated_recordings(config: RunConfig, corpus: Corpus, split: Split) -> list[Recording]:
@@ -36,7 +81,7 @@ def simulated_recordings(config: RunConfig, corpus: Corpus, split: Split) -> lis
     return recordings
 
 
-def overlap_share(recordings: list[Recording]) -> float:
+def overlap_share(recordings: Iterable[Scored]) -> float:
     """Share of the time with speech during which two speak."""
     spoken = overlapped = 0
     for recording in recordings:
@@ -61,9 +106,21 @@ def reference_turns(conversation: Conversation, names: SpeakerClasses) -> list[T
 
 
 def _utterances(corpus: Corpus, split: Split, names: SpeakerClasses, config: RunConfig) -> dict[int, list[Utterance]]:
+    """Of one pass over the split, the first utterances of each speaker: `_MOST_UTTERANCES` in all."""
     walk = Walk(corpus, split, names, config.evaluation.seed, 1, config.stream.max_utterance_s)
-    rows = min(_MOST_UTTERANCES, sum(1 for shard in walk.shards for _ in corpus.rows(shard)))
+    each = -(-_MOST_UTTERANCES // len(names.names))
+    taken = Counter[str]()
     by_speaker: dict[int, list[Utterance]] = {}
-    for utterance in walk.read_block(0, Cursor(), rows).utterances:
-        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    for row, place in walk.rows(0, Cursor()):
+        if place.passes or min(taken[name] for name in names.names) == each:
+            break
+        taken[row.speaker] += 1
+        if taken[row.speaker] > each:
+            continue
+        try:
+            utterance = walk.decode(row, place.passes)
+        except BrokenAudio:
+            continue
+        if isinstance(utterance, Utterance):
+            by_speaker.setdefault(utterance.speaker, []).append(utterance)
     return by_speaker

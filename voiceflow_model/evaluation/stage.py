@@ -2,26 +2,26 @@
 
 import hashlib
 import io
-from itertools import combinations
+from collections.abc import Iterable
+from typing import NamedTuple
 
-import numpy as np
 import soundfile
 
 from voiceflow_model.config import PHASES, RunConfig
-from voiceflow_model.data.activity import voice_activity
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus
+from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus, Samples
 from voiceflow_model.diarization.card import ModelCard, Tuning
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.plot import timeline_png
+from voiceflow_model.diarization.rttm import Turn
 from voiceflow_model.errors import GateMissed
 from voiceflow_model.evaluation.der import Score, score
 from voiceflow_model.evaluation.pictures import curves_png
 from voiceflow_model.evaluation.recording import Recording
 from voiceflow_model.evaluation.report import DerReport
-from voiceflow_model.evaluation.simulated import overlap_share, simulated_recordings
+from voiceflow_model.evaluation.simulated import dataset_name, heldout_recordings, overlap_share, test_corpus
+from voiceflow_model.evaluation.trials import verification_eer
 from voiceflow_model.evaluation.tuning import tune
-from voiceflow_model.evaluation.verification import equal_error_rate
 from voiceflow_model.export.onnx import export_onnx, with_card
 from voiceflow_model.network.powerset import powerset_classes
 from voiceflow_model.runs.session import Session
@@ -29,9 +29,8 @@ from voiceflow_model.section import Section
 from voiceflow_model.training.phase import PhaseResult
 from voiceflow_model.training.progress import Listener
 from voiceflow_model.training.trained import trained_model
-from voiceflow_model.training.validation import spread_utterances
 
-_EER_UTTERANCES = 200
+_SAMPLE_S = 120
 
 
 class EvaluationResult(Section):
@@ -51,20 +50,20 @@ class EvaluationResult(Section):
 
 def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> EvaluationResult:
     """Candidate export, tuning on dev speakers, DER and EER on test speakers, report with pictures."""
-    corpus = open_corpus(config.corpus_of("train"))
+    corpus = open_corpus(test_corpus(config))
     listener.say("evaluate: exporting, and tuning on conversations of dev speakers")
     data, tuning = _tuned_candidate(config, session, corpus)
     listener.say("evaluate: scoring conversations of test speakers")
     diarizer = Diarizer.load(data, threads=2)
-    recordings = simulated_recordings(config, corpus, "test")
-    dataset = f"simulated conversations of test speakers, seed {config.evaluation.seed}"
-    report = score_recordings(diarizer, recordings, dataset)
-    objects = {"model.onnx": data, **_illustrations(config, session, diarizer, recordings, report)}
+    report, judged = score_recordings(
+        diarizer, heldout_recordings(config, corpus, "test"), dataset_name(config, corpus)
+    )
+    objects = {"model.onnx": data, **_illustrations(config, session, corpus, judged, report)}
     store, folder = session.store, f"runs/{session.record.run_id}"
     result = EvaluationResult(
         report=report,
-        overlap=overlap_share(recordings),
-        eer=verification_eer(diarizer, corpus),
+        overlap=overlap_share(judged),
+        eer=verification_eer(diarizer, corpus, config.evaluation.trials),
         tuning=tuning,
         model=store.uri(f"{folder}/model.onnx"),
         model_path=f"{folder}/model.onnx",
@@ -92,7 +91,7 @@ def _tuned_candidate(config: RunConfig, session: Session, corpus: Corpus) -> tup
         step=step,
     )
     data = export_onnx(model, card)
-    tuning = tune(Diarizer.load(data, threads=2), simulated_recordings(config, corpus, "dev"))
+    tuning = tune(Diarizer.load(data, threads=2), heldout_recordings(config, corpus, "dev"))
     return with_card(data, card.model_copy(update={"tuning": tuning})), tuning
 
 
@@ -105,26 +104,26 @@ def check_der(config: RunConfig, result: EvaluationResult) -> None:
         )
 
 
-def score_recordings(diarizer: Diarizer, recordings: list[Recording], dataset: str) -> DerReport:
-    """Diarize and score: collar 0, overlap scored, number of speakers unknown."""
-    scores: list[Score] = [
-        score(one.name, one.reference, diarizer.diarize(one.samples), one.scored) for one in recordings
-    ]
-    return DerReport.from_scores(scores, dataset)
+class Judged(NamedTuple):
+    """What is kept of a recording once it is scored."""
+
+    name: str
+    duration_s: float
+    reference: list[Turn]
+    found: list[Turn]
 
 
-def verification_eer(diarizer: Diarizer, corpus: Corpus) -> float:
-    """Equal error rate over all pairs of utterances of held-out speakers (dev and test), through the exported file."""
-    names: list[str] = []
-    embeddings = []
-    for split in ("dev", "test"):
-        for name, samples in spread_utterances(corpus, split, _EER_UTTERANCES // 2):
-            names.append(name)
-            embeddings.append(diarizer.embed(samples, voice_activity(samples)))
-    vectors = np.stack(embeddings)
-    pairs = list(combinations(range(len(names)), 2))
-    same = [names[i] == names[j] for i, j in pairs]
-    return equal_error_rate([vectors[i] @ vectors[j] for i, j in pairs], same).rate
+def score_recordings(
+    diarizer: Diarizer, recordings: Iterable[Recording], dataset: str
+) -> tuple[DerReport, list[Judged]]:
+    """Diarize and score: collar 0, overlap scored, number of speakers unknown. One recording at a time is in RAM."""
+    scores: list[Score] = []
+    judged: list[Judged] = []
+    for one in recordings:
+        found = diarizer.diarize(one.samples)
+        scores.append(score(one.name, one.reference, found, one.scored))
+        judged.append(Judged(one.name, one.duration_s, one.reference, found))
+    return DerReport.from_scores(scores, dataset), judged
 
 
 def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> str:
@@ -160,25 +159,27 @@ def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> s
     )
 
 
-def _flac(recording: Recording) -> bytes:
+def _flac(samples: Samples) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, recording.samples, SAMPLE_RATE_HZ, format="FLAC")
+    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="FLAC")
     return file.getvalue()
 
 
 def _illustrations(
-    config: RunConfig, session: Session, diarizer: Diarizer, recordings: list[Recording], report: DerReport
+    config: RunConfig, session: Session, corpus: Corpus, judged: list[Judged], report: DerReport
 ) -> dict[str, bytes]:
     """Training curves, the median and the worst recording as pictures, the median one as sound: path -> bytes."""
     curves = {p: s.result["curve"] for p, s in session.record.stages.items() if "curve" in s.result}
     objects = {"report/curves.png": curves_png(curves, config.gates.accuracy)}
     by_der = sorted(report.files, key=lambda one: one.der)
-    named = {one.name: one for one in recordings}
-    objects["report/sample.flac"] = _flac(named[by_der[len(by_der) // 2].name])
-    for word, one in (("median", by_der[len(by_der) // 2]), ("worst", by_der[-1])):
+    named = {one.name: one for one in judged}
+    median = by_der[len(by_der) // 2]
+    sample = next(one for one in heldout_recordings(config, corpus, "test") if one.name == median.name)
+    objects["report/sample.flac"] = _flac(sample.samples[: _SAMPLE_S * SAMPLE_RATE_HZ])
+    for word, one in (("median", median), ("worst", by_der[-1])):
         recording = named[one.name]
         objects[f"report/timeline-{word}.png"] = timeline_png(
-            diarizer.diarize(recording.samples),
+            recording.found,
             recording.duration_s,
             reference=recording.reference,
             title=f"{one.name}, the {word} of {len(by_der)}: DER {one.der:.1%}",

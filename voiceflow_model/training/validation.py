@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from voiceflow_model.data.activity import voice_activity
-from voiceflow_model.data.corpus import FRAME_SAMPLES, Corpus, Samples, Split
+from voiceflow_model.data.corpus import FRAME_SAMPLES, Corpus, Row, Samples, Split
 from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.passage import label_activity
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.stream import Batch, ConversationStream
 from voiceflow_model.errors import BrokenAudio, CorpusError
@@ -17,6 +18,9 @@ from voiceflow_model.network.model import FastDiarizationModel
 from voiceflow_model.network.powerset import Powerset
 from voiceflow_model.section import Section
 from voiceflow_model.training.losses import SpeakerLoss, aligned_classes
+
+_CANDIDATES = 4  # looked at for each utterance that is taken
+_LEAST_FRAMES = 50  # of a stretch in which one person speaks alone
 
 
 class Accuracy(Section):
@@ -75,24 +79,59 @@ def validation_set(
 
 def spread_utterances(corpus: Corpus, split: Split, count: int) -> Iterator[tuple[str, Samples]]:
     """Up to `count` decodable utterances (speaker, samples) in a keyed order, speakers as even as they come."""
-    rows = [row for shard in corpus.shards(split) for row in corpus.rows(shard)]
-    order = keyed("spread", split).permutation(len(rows))
+    spoken = _candidates(corpus, split, _CANDIDATES * count)
+    order = keyed("spread", split).permutation(len(spoken))
     seen = Counter[str]()
     rank: list[tuple[int, int, int]] = []
     for i in order:
-        rank.append((seen[rows[i].speaker], len(rank), int(i)))
-        seen[rows[i].speaker] += 1
+        rank.append((seen[spoken[i][0]], len(rank), int(i)))
+        seen[spoken[i][0]] += 1
     given = 0
     for _, _, i in sorted(rank):
         if given == count:
             return
+        speaker, sound = spoken[i]
         try:
-            yield rows[i].speaker, corpus.decode(rows[i])
+            yield speaker, corpus.decode(sound) if isinstance(sound, Row) else sound
             given += 1
         except BrokenAudio:
             continue
     if not given:
         raise CorpusError(f"the {split} split has no utterance that can be decoded")
+
+
+def _candidates(corpus: Corpus, split: Split, count: int) -> list[tuple[str, Row | Samples]]:
+    """About `count` utterances, of shards spread over the split, in the order of the corpus.
+
+    Of a passage of a recording, the longest stretch in which each speaker is alone; it is decoded at once, since its
+    row holds the whole recording.
+    """
+    shards = corpus.shards(split)
+    found: dict[int, list[tuple[str, Row | Samples]]] = {}
+    for number in keyed("shards", split).permutation(len(shards)):
+        if sum(map(len, found.values())) >= count:
+            break
+        spoken = found.setdefault(int(number), [])
+        for row in corpus.rows(shards[number]):
+            if row.labels is None:
+                spoken.append((row.speaker, row))
+            else:
+                spoken.extend(_alone(corpus, row))
+    return [one for number in sorted(found) for one in found[number]]
+
+
+def _alone(corpus: Corpus, row: Row) -> Iterator[tuple[str, Samples]]:
+    try:
+        samples = corpus.decode(row)
+    except BrokenAudio:
+        return
+    activity, names = label_activity(row.labels or (), len(samples) // FRAME_SAMPLES)
+    single = activity & (activity.sum(axis=1, keepdims=True) == 1)
+    for name, alone in zip(names, single.T, strict=True):
+        edges = np.flatnonzero(np.diff(alone.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+        first, last = max(edges.tolist(), key=lambda edge: edge[1] - edge[0], default=(0, 0))
+        if last - first >= _LEAST_FRAMES:
+            yield name, samples[first * FRAME_SAMPLES : last * FRAME_SAMPLES]
 
 
 @torch.no_grad()

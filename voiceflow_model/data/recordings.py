@@ -1,0 +1,218 @@
+"""Whole recordings with turns, as the Hub holds AMI and VoxConverse: one row is a meeting of up to hours.
+
+A recording's bytes are in RAM while its passages are read; its samples are never there all at once.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from voiceflow_model.audio import decode_stretch, duration_of
+from voiceflow_model.data.corpus import Label, Row, Samples, Shard, Split
+from voiceflow_model.data.holdout import halve
+from voiceflow_model.data.parquet import audio_bytes, column_bytes, open_parquet, readable
+from voiceflow_model.data.resample import to_16k
+from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs, nearest
+from voiceflow_model.data.source import Entry
+from voiceflow_model.errors import BrokenAudio, CorpusError
+
+_PASSAGES = 1 << 20  # `start` is recording x this + passage
+
+
+class RecordingsCorpusConfig(ShardedConfig):
+    """Parquet files with one recording per row: its sound, and lists of who spoke from when to when (seconds)."""
+
+    kind: Literal["recordings"] = "recordings"
+    audio_column: str = "audio"
+    start_column: str = "timestamps_start"
+    end_column: str = "timestamps_end"
+    speakers_column: str = "speakers"
+    names_are_global: bool = Field(True, description="a name is one person in all recordings (AMI), or only in its own")
+    passage_s: float = Field(20.0, ge=2, le=120, description="recordings are read in passages of this length")
+    max_recording_mb: int = Field(512, ge=1, description="a longer one is skipped; each lane holds one of them in RAM")
+
+
+class _Group(NamedTuple):
+    """A row group, and of each of its recordings the name and who speaks in it."""
+
+    path: str
+    entry: Entry
+    metadata: pq.FileMetaData
+    number: int
+    recordings: tuple[tuple[str, frozenset[str]], ...]
+
+
+class _Sound(NamedTuple):
+    """A passage's place in the recording that is in RAM; no sound where that is too large or is no audio."""
+
+    data: pa.Buffer | None
+    start_s: float
+    end_s: float
+
+
+class WholeRecording(NamedTuple):
+    """A recording for evaluation."""
+
+    name: str
+    samples: Samples
+    labels: tuple[Label, ...]
+
+
+class RecordingsCorpus:
+    """A Corpus whose rows are passages of recordings, with labels; one shard is one row group.
+
+    A share of the passages of train is held out for validation. Dev and test are other recordings; when only one of
+    them is named, its recordings are halved.
+    """
+
+    def __init__(self, config: RecordingsCorpusConfig) -> None:
+        self._config = config
+        self._files = SplitFiles(config)
+
+    def speakers(self, split: Split) -> tuple[str, ...]:
+        """Everyone who speaks in the split's recordings, sorted; those of validation are those of train."""
+        wanted = self._names(split)
+        recordings = [one for group in self._groups[self._files.home(split)] for one in group.recordings]
+        return tuple(sorted({speaker for name, who in recordings if name in wanted for speaker in who}))
+
+    def shards(self, split: Split) -> tuple[Shard, ...]:
+        """The row groups that hold recordings of the split, in the order of the files."""
+        wanted = self._names(split)
+        found = [g for g in self._groups[self._files.home(split)] if any(name in wanted for name, _ in g.recordings)]
+        if not found or (split == "validation" and not self._config.heldout_share):
+            raise CorpusError(
+                f"{self._config.url} has no recordings for the {split} split: name files in corpus.dev or corpus.test, "
+                "raise corpus.heldout_share, or set evaluation.corpus"
+            )
+        return tuple(Shard(f"{group.path}#{group.number}", split, group) for group in found)
+
+    def rows(self, shard: Shard, start: int = 0) -> Iterator[Row]:
+        """Passage after passage of the row group's recordings, with labels in seconds from the passage's start."""
+        first, passage = divmod(start, _PASSAGES)
+        for number, name, data, labels in self._recordings(shard, first):
+            for row in self._passages(name, data, labels, passage if number == first else 0, number):
+                if belongs(row.key, shard.split, self._config.heldout_share):
+                    yield row
+
+    def decode(self, row: Row) -> Samples:
+        """The passage, (samples,) at 16 kHz. Raises BrokenAudio, also "too-large" and "no-bytes"."""
+        sound: _Sound = row.payload
+        if sound.data is None:
+            limit = f"none that fit corpus.max_recording_mb = {self._config.max_recording_mb}"
+            raise BrokenAudio(row.key, "no-bytes", limit)
+        samples, rate_hz = decode_stretch(pa.BufferReader(sound.data), row.key, sound.start_s, sound.end_s)
+        return to_16k(samples, rate_hz)
+
+    def reading_mb(self, split: Split) -> float:
+        """A mean recording of the largest row group, three times: as a page, unpacked, and as the row itself."""
+        column = self._config.audio_column
+        groups = self._groups[self._files.home(split)]
+        return (
+            3 * max((column_bytes(g.metadata, g.number, column) / len(g.recordings) for g in groups), default=0) / 1e6
+        )
+
+    def whole(self, split: Split, count: int) -> Iterator[WholeRecording]:
+        """The first `count` recordings of the split, one at a time in RAM; undecodable ones are passed over."""
+        given = 0
+        for shard in self.shards(split):
+            for _, name, data, labels in self._recordings(shard, 0):
+                if given == count:
+                    return
+                row = Row(name, "", _Sound(data, 0.0, float("inf")), following=0)
+                try:
+                    samples = self.decode(row)
+                except BrokenAudio:
+                    continue
+                given += 1
+                yield WholeRecording(name, samples, labels)
+
+    def fingerprint(self) -> str:
+        """Of the files and of how they are read."""
+        how = self._config.model_dump(exclude={"url"})
+        return hashlib.sha256(repr((how, self._files.fingerprint())).encode()).hexdigest()
+
+    def _passages(
+        self, name: str, data: pa.Buffer | None, labels: tuple[Label, ...], first: int, number: int
+    ) -> Iterator[Row]:
+        try:
+            seconds = duration_of(pa.BufferReader(data), name) if data is not None else 0.0
+        except BrokenAudio:
+            data, seconds = None, 0.0
+        count = max(1, math.ceil(seconds / self._config.passage_s))
+        for i in range(first, count):
+            start_s, end_s = seconds * i / count, seconds * (i + 1) / count
+            inside = tuple(
+                Label(max(start, start_s) - start_s, min(end, end_s) - start_s, who)
+                for start, end, who in labels
+                if start < end_s and end > start_s
+            )
+            following = (number + 1) * _PASSAGES if i == count - 1 else number * _PASSAGES + i + 1
+            yield Row(f"{name}+{i}", "", _Sound(data, start_s, end_s), following, labels=inside)
+
+    def _recordings(self, shard: Shard, first: int) -> Iterator[tuple[int, str, pa.Buffer | None, tuple[Label, ...]]]:
+        """(number in the row group, name, bytes, labels) of the split's recordings from `first` on, one at a time."""
+        group: _Group = shard.payload
+        config, wanted = self._config, self._names(shard.split)
+        if first >= len(group.recordings):
+            return
+        columns = [config.audio_column, config.start_column, config.end_column, config.speakers_column]
+        with readable(config.url, group.path):
+            file = open_parquet(self._files, group.path, group.entry, group.metadata)
+            for number, batch in enumerate(file.iter_batches(1, [group.number], columns, use_threads=False)):
+                name, _ = group.recordings[number]
+                if number < first or name not in wanted:
+                    continue
+                audio, *turns = (batch.column(column) for column in columns)
+                labels = tuple(
+                    Label(float(start), float(end), self._speaker(name, who))
+                    for start, end, who in zip(*(column[0].as_py() or [] for column in turns), strict=True)
+                )
+                data = audio_bytes(audio[0])
+                small = data is not None and data.size <= config.max_recording_mb << 20
+                yield number, name, data if small else None, labels
+
+    def _speaker(self, recording: str, name: str) -> str:
+        return name if self._config.names_are_global else f"{recording}/{name}"
+
+    def _names(self, split: Split) -> frozenset[str]:
+        """Names of the recordings of a split."""
+        home = self._files.home(split)
+        names = [name for group in self._groups[home] for name, _ in group.recordings]
+        if split in ("train", "validation") or (self._config.dev and self._config.test):
+            return frozenset(names)
+        return frozenset(halve(names)[split == "test"])
+
+    @cached_property
+    def _groups(self) -> dict[Split, list[_Group]]:
+        return self._files.index(self._index)
+
+    def _index(self, path: str, entry: Entry) -> list[_Group]:
+        config = self._config
+        groups = []
+        with readable(config.url, path):
+            file = open_parquet(self._files, path, entry)
+            for column in (config.audio_column, config.start_column, config.end_column, config.speakers_column):
+                if column not in file.schema_arrow.names:
+                    raise CorpusError(
+                        f"{config.url}: {path} has no column {column!r}; {nearest(column, file.schema_arrow.names)}"
+                    )
+            for number in range(file.num_row_groups):
+                columns = [config.speakers_column, f"{config.audio_column}.path"]
+                table = file.read_row_group(number, columns, use_threads=False)
+                known = config.audio_column in table.column_names
+                paths = table.column(config.audio_column).to_pylist() if known else []
+                recordings = []
+                for i, speakers in enumerate(table.column(config.speakers_column).to_pylist()):
+                    place = f"{PurePosixPath(path).stem}-{number}-{i}"
+                    stored = paths[i].get("path") if paths and paths[i] else None
+                    name = PurePosixPath(stored).stem if stored else place
+                    recordings.append((name, frozenset(self._speaker(name, who) for who in speakers or [])))
+                groups.append(_Group(path, entry, file.metadata, number, tuple(recordings)))
+        return groups
