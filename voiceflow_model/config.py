@@ -59,6 +59,12 @@ class RunConfig(Section):
                 f"conversation.speakers allows {most} speakers in a window and network.num_speakers is "
                 f"{self.network.num_speakers}"
             )
+        for corpus in (self.corpus_of(phase) for phase in PHASES):
+            if corpus.kind == "recordings" and corpus.passage_s > self.stream.max_utterance_s:
+                raise ValueError(
+                    f"corpus.passage_s = {corpus.passage_s:g} is longer than stream.max_utterance_s = "
+                    f"{self.stream.max_utterance_s:g}, by which RAM is counted"
+                )
         training, lanes = self.training, self.stream.lanes
         if training.batch_size % lanes or lanes % training.gradient_shards:
             raise ValueError(
@@ -79,16 +85,24 @@ class RunConfig(Section):
         """Optimisation steps in an epoch of a phase: its windows, in whole batches."""
         return max(1, self.phase(phase).windows_per_epoch // self.training.batch_size)
 
-    def identity(self) -> dict[str, Any]:
-        """The part of the configuration that decides the result; resuming a run with another one is refused."""
-        whole = self.model_dump(mode="json", by_alias=True, exclude={"session"})
+    @property
+    def test_corpus(self) -> CorpusConfig:
+        """The corpus whose dev and test speakers the run is measured on."""
+        return self.evaluation.corpus or self.corpus_of("train")
+
+    def identity(self, *, places: bool = True) -> dict[str, Any]:
+        """The part of the configuration that decides the result; resuming a run with another one is refused.
+
+        Without `places`, where corpora lie is left out: what they hold is told by their fingerprints.
+        """
+        whole: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude={"session"})
         for key in ("decode_threads", "ram_mb"):
             del whole["stream"][key]
-        return whole
+        return whole if places else _without_places(whole)
 
     def hash(self) -> str:
-        """Of the identity: 12 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:12]
+        """Of the identity without places: 12 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.identity(places=False), sort_keys=True).encode()).hexdigest()[:12]
 
 
 class PhasesConfig(Section):
@@ -181,6 +195,11 @@ def _keys_at(location: Sequence[str]) -> list[str]:
         else:  # the tag of a union member
             model = next((m for m in _members(model) if m.model_fields["kind"].default == part), model)
     return [f.alias or name for name, f in model.model_fields.items()] if _is_model(model) else []
+
+
+def _without_places(tree: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in tree.items() if key not in ("url", "heldout_url")}
+    return {key: _without_places(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def _is_model(candidate: Any) -> bool:

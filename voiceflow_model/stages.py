@@ -34,16 +34,33 @@ STAGES = (*PHASES, "evaluate", "export")
 _COMMAND = {"validate": "train --phase validate", "train": "train", "evaluate": "evaluate --model"}
 
 
-def open_run(config: RunConfig, store: Store, run_id: str, *, after: str | None = None) -> Run:
-    """The run of that name, created if new. Raises RunConflict when settings or the corpus itself have changed.
+class Corpora:
+    """The corpora of a run, each opened once: what a stage reads is what the run's identity was taken of."""
+
+    def __init__(self, config: RunConfig) -> None:
+        configs = {phase: config.corpus_of(phase) for phase in PHASES}
+        opened = {each: open_corpus(each) for each in {*configs.values(), config.test_corpus}}
+        self.of_phase = {phase: opened[each] for phase, each in configs.items()}
+        self.test = opened[config.test_corpus]
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the content of each."""
+        prints = {phase: corpus.fingerprint() for phase, corpus in self.of_phase.items()}
+        return prints | ({} if self.test in self.of_phase.values() else {"evaluate": self.test.fingerprint()})
+
+
+def open_run(
+    config: RunConfig, store: Store, run_id: str, *, corpora: Corpora | None = None, after: str | None = None
+) -> Run:
+    """The run of that name, created if new. Raises RunConflict when settings or a corpus itself have changed.
+
+    Where a corpus lies may change: a run that began at the Hub goes on at a mirror of the same files.
 
     With `after`, ConfigError unless the run has finished that stage; then nothing is created or changed.
     """
-    fingerprints: dict[str, str] = {phase: open_corpus(config.corpus_of(phase)).fingerprint() for phase in PHASES}
-    if config.evaluation.corpus is not None:
-        fingerprints["evaluate"] = open_corpus(config.evaluation.corpus).fingerprint()
-    identity = {**config.identity(), "corpus_fingerprints": fingerprints}
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    fingerprints = {"corpus_fingerprints": (corpora or Corpora(config)).fingerprints()}
+    decisive = {**config.identity(places=False), **fingerprints}
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     if after is not None:
         # Before any lease: a session that failed for this would mark a healthy run as failed.
         try:
@@ -54,7 +71,7 @@ def open_run(config: RunConfig, store: Store, run_id: str, *, after: str | None 
             raise ConfigError(
                 f"run {run_id} has not finished its {after} stage: first `voiceflow {_COMMAND[after]} ...`"
             )
-    return Run.open(store, run_id, digest, identity)
+    return Run.open(store, run_id, digest, {**config.identity(), **fingerprints})
 
 
 def run_phase(
@@ -73,11 +90,12 @@ def run_phase(
     stop = stop or StopRequest(config.session.session_minutes, since=PROCESS_STARTED)
     listener = listener or Terminal()
     needs_validate = phase == "train" and config.phases.train.continue_from_validate
-    run = open_run(config, store, run_id, after="validate" if needs_validate else None)
+    corpora = Corpora(config)
+    run = open_run(config, store, run_id, corpora=corpora, after="validate" if needs_validate else None)
     with stop.on_signals():
         result = _once(
             config, run, phase, PhaseResult, listener, stop,
-            lambda session: train_phase(config, phase, session, stop=stop, listener=listener),
+            lambda session: train_phase(config, phase, corpora.of_phase[phase], session, stop=stop, listener=listener),
         )  # fmt: skip
     check_accuracy(config, result, store.uri(f"runs/{run_id}"))
     return result
@@ -92,10 +110,12 @@ def run_evaluation(
     """
     from voiceflow_model.evaluation.stage import EvaluationResult, check_der, evaluate_model
 
-    told, run = listener or Terminal(), open_run(config, store, run_id, after="train")
+    told, corpora = listener or Terminal(), Corpora(config)
+    run = open_run(config, store, run_id, corpora=corpora, after="train")
     result = _once(
-        config, run, "evaluate", EvaluationResult, told, None, lambda session: evaluate_model(config, session, told)
-    )
+        config, run, "evaluate", EvaluationResult, told, None,
+        lambda session: evaluate_model(config, corpora.test, session, told),
+    )  # fmt: skip
     check_der(config, result)
     return result
 

@@ -161,6 +161,6 @@ def test_a_run_that_was_not_trained_cannot_be_evaluated_or_used(
 
 
 def test_a_placeholder_in_a_phase_is_refused() -> None:
-    config = configured("voxceleb", ["corpus.url=/somewhere", "corpus.heldout_url=/else"])
+    config = configured("voxceleb", ["corpus.url=gs://YOUR-BUCKET/librispeech"])
     with pytest.raises(ConfigError, match=r"phases\.PHASE\.corpus\.url"):
         open_corpus(config.corpus_of("validate"))

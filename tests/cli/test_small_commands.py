@@ -38,7 +38,8 @@ def test_score_says_which_recording_has_no_hypothesis_unless_it_counts_as_missed
 
 
 def test_peek_tells_what_is_in_a_corpus(voiceflow: VoiceFlow, tiny: str) -> None:
-    result = voiceflow("peek", "-c", tiny, "--utterances", 20, "--conversations", 8, "--out", "a/p.png", "--json")
+    asked = ("--utterances", 20, "--conversations", 8, "--out", "a/p.png", "--wav", "b/c", "--json")
+    result = voiceflow("peek", "-c", tiny, *asked)
     assert result.exit_code == 0, result.stderr
     seen = json.loads(result.stdout)
     assert (seen["speakers"], seen["utterances"], seen["conversations"]) == (4, 20, 8)
@@ -48,7 +49,33 @@ def test_peek_tells_what_is_in_a_corpus(voiceflow: VoiceFlow, tiny: str) -> None
     assert 0 < silence < 1
     assert sum(seen["cast"].values()) == 8
     assert seen["duration_s"] == sorted(seen["duration_s"])
+    assert seen["balance"]["speakers_seen"] == 4
+    assert seen["speed"]["limit"] in ("fetch", "decode", "mix")
     assert Path("a/p.png").read_bytes().startswith(b"\x89PNG")
+    assert seen["wav"] == [f"b/c/train-{number}.wav" for number in range(1, 5)]
+    assert all(Path(name).with_suffix(".rttm").is_file() for name in seen["wav"])
+
+
+def test_peek_is_readable_in_100_columns(voiceflow: VoiceFlow, tiny: str) -> None:
+    result = voiceflow("peek", "-c", tiny, "--split", "test")
+    assert result.exit_code == 0, result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    for words in ("test split", "The speech", "Its speakers", "Training windows", "Speed", "windows per second"):
+        assert words in result.stdout
+    assert ("Nothing looks wrong" in result.stdout) != ("What looks wrong" in result.stdout)
+
+
+def test_peek_looks_for_held_out_speech_in_the_corpus_of_the_evaluation(
+    voiceflow: VoiceFlow, tiny: str, speakers: Path
+) -> None:
+    corpus = f"evaluation.corpus={{kind = 'files', url = '{speakers}', heldout_speakers_share = 0.5}}"
+    seen = json.loads(voiceflow("peek", "-c", tiny, "--set", corpus, "--split", "dev", "--json").stdout)
+    assert {name[:3] for name in seen["speaker_names"]} == {"spk"}
+    assert len(json.loads(voiceflow("peek", "-c", tiny, "--set", corpus, "--json").stdout)["speaker_names"]) == 4
+    nobody = f"corpus={{kind = 'files', url = '{speakers}', heldout_speakers_share = 0}}"
+    nothing = voiceflow("peek", "-c", tiny, "--set", nobody, "--split", "dev")
+    assert nothing.exit_code == 2
+    assert "raise corpus.heldout_speakers_share" in nothing.stderr
 
 
 def test_peek_counts_what_would_stop_a_run(voiceflow: VoiceFlow, tiny: str, speakers: Path) -> None:
@@ -60,6 +87,8 @@ def test_peek_counts_what_would_stop_a_run(voiceflow: VoiceFlow, tiny: str, spea
     assert result.exit_code == 0, result.stderr
     seen = json.loads(result.stdout)
     assert seen["undecodable"] == {"empty": seen["speakers"], "too-short": seen["speakers"]}
+    assert "broken.flac" in seen["undecodable_examples"]["empty"]
+    assert any("cannot be used" in warning for warning in seen["warnings"])
     for good in speakers.glob("*/[0-9]*.flac"):
         good.unlink()
     hopeless = voiceflow("peek", "-c", tiny, "--set", corpus)

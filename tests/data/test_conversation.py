@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -5,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voiceflow_model.data.augment import add_room, noise
 from voiceflow_model.data.conversation import ConversationConfig, Utterance, simulate
-from voiceflow_model.data.corpus import FRAME_SAMPLES
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.turns import fit_turns, turn_statistics
 
@@ -61,6 +63,34 @@ def test_the_generator_alone_decides():
     one, two = (simulate(POOL, keyed("again", 5), ConversationConfig()) for _ in range(2))
     assert one.turns == two.turns
     np.testing.assert_array_equal(one.samples, two.samples)
+
+
+def test_utterances_that_share_a_key_are_not_mixed_up():
+    same_key = {s: [replace(u, key="one") for u in us] for s, us in POOL.items()}
+    one, two = (simulate(pool, keyed("key", 5), ConversationConfig(), speakers=3) for pool in (POOL, same_key))
+    assert {t.key for t in two.turns} == {"one"}
+    assert [t._replace(key="one") for t in one.turns] == list(two.turns)
+    np.testing.assert_array_equal(one.samples, two.samples)
+    np.testing.assert_array_equal(one.activity, two.activity)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.lists(st.integers(0, 159_999), min_size=1, max_size=6, unique=True))
+def test_a_room_answers_every_click_alike(seed, clicks):
+    def wet(*at: int) -> np.ndarray:
+        dry = np.zeros(160_000, np.float32)
+        dry[list(at)] = 1
+        return add_room(dry, keyed(seed))
+
+    answer = wet(0)
+    expected = sum(np.pad(answer, (at, 0))[: len(answer)] for at in clicks)
+    np.testing.assert_allclose(wet(*clicks), expected, atol=1e-5)
+
+
+def test_noise_goes_round_and_round():
+    long = noise(100 * SAMPLE_RATE_HZ, keyed("noise"))
+    np.testing.assert_array_equal(long[: 40 * SAMPLE_RATE_HZ], long[30 * SAMPLE_RATE_HZ : 70 * SAMPLE_RATE_HZ])
+    np.testing.assert_array_equal(long[:160_000], noise(160_000, keyed("noise")))
 
 
 def test_silence_and_single_speakers_are_among_the_examples():

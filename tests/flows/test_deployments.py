@@ -23,7 +23,7 @@ def _flow(name: str) -> "Flow[..., Any]":
 
 
 def test_every_stage_and_every_configuration_of_the_chain_has_a_deployment() -> None:
-    assert list(DEPLOYMENTS) == ["demo", "librispeech", "voxceleb", "validate", "train", "evaluate", "export"]
+    assert list(DEPLOYMENTS) == ["demo", "librispeech", "voxceleb", "validate", "train", "evaluate", "export", "mirror"]
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -31,21 +31,21 @@ def test_entrypoints_lead_to_the_flow_that_the_deployment_is_named_after(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    expected = name if name in ("validate", "train", "evaluate", "export") else "pipeline"
+    expected = name if name in ("validate", "train", "evaluate", "export", "mirror") else "pipeline"
     assert _flow(name).name == f"voiceflow-{expected}"
 
 
-@pytest.mark.parametrize("store", ["", "gs://bucket/prefix"])
+@pytest.mark.parametrize("place", ["", "gs://bucket/prefix"])
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_parameters_are_valid_with_and_without_a_store(name: str, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parameters_are_valid_with_and_without_a_place(name: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameter, variable = ("to", "VOICEFLOW_MIRROR") if name == "mirror" else ("store", "VOICEFLOW_STORE")
     monkeypatch.chdir(ROOT)
-    monkeypatch.delenv("VOICEFLOW_STORE", raising=False)
-    if store:
-        monkeypatch.setenv("VOICEFLOW_STORE", store)
+    monkeypatch.delenv(variable, raising=False)
+    if place:
+        monkeypatch.setenv(variable, place)
     parameters = apply_values(DEPLOYMENTS[name]["parameters"], {})
-    assert (
-        _flow(name).validate_parameters(parameters).items() >= {"config": parameters["config"], "store": store}.items()
-    )
+    validated = _flow(name).validate_parameters(parameters)
+    assert validated.items() >= {"config": parameters["config"], parameter: place}.items()
     assert parameters["config"] in shipped()
     configuration(parameters["config"], [])
 
@@ -55,6 +55,14 @@ def test_a_form_can_be_drawn_for_the_whole_configuration(monkeypatch: pytest.Mon
     schema = _flow("demo").parameters
     assert list(schema.properties) == ["config", "store", "run_id", "settings"]
     assert "RunConfig" in schema.definitions
+    assert schema.required == []
+    assert all("description" in schema.properties[name] for name in schema.properties)
+
+
+def test_a_form_can_be_drawn_for_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    schema = _flow("mirror").parameters
+    assert list(schema.properties) == ["config", "to", "phase", "settings"]
     assert schema.required == []
     assert all("description" in schema.properties[name] for name in schema.properties)
 

@@ -91,13 +91,13 @@ def _on_simulated(model: str, store: str, name: str, settings: list[str] | None)
     from voiceflow_model.data.corpora import open_corpus
     from voiceflow_model.diarization.onnx_runtime import Diarizer
     from voiceflow_model.errors import GateMissed
-    from voiceflow_model.evaluation.simulated import dataset_name, heldout_recordings, test_corpus
+    from voiceflow_model.evaluation.simulated import dataset_name, heldout_recordings
     from voiceflow_model.evaluation.stage import score_recordings
 
     config = configured(name, settings)
     diarizer = Diarizer.load(find_model(model, store))
     say(f"measuring on the test speakers of {name}")
-    corpus = open_corpus(test_corpus(config))
+    corpus = open_corpus(config.test_corpus)
     dataset = f"{name}: {dataset_name(config, corpus)}"
     report, _ = score_recordings(diarizer, heldout_recordings(config, corpus, "test"), dataset)
     if report.der < config.gates.der:

@@ -35,7 +35,8 @@ class Folder:
         with explained(self.url):
             found: dict[str, Any] = filesystem.find(folder, detail=True)
             if not found and not filesystem.isdir(folder):
-                raise CorpusError(f"{self.url} does not exist, or is no folder: check corpus.url")
+                place = filesystem.unstrip_protocol(folder)
+                raise CorpusError(f"{place} does not exist, or is no folder: check corpus.url")
         start = len(root.rstrip("/")) + 1
         entries = {path[start:]: _entry(info) for path, info in sorted(found.items())}
         mirrored = self._mirrored

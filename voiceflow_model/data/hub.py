@@ -117,15 +117,19 @@ class HubDataset:
                 f"{self.url}: the Hub answers {status}", retry_after_s=float(wait) if wait.isdigit() else 0.0
             )
         if status in (401, 403):
-            page = f"{self._endpoint}/datasets/{self.repo}"
+            page, gated = f"{self._endpoint}/datasets/{self.repo}", code == "GatedRepo"
             token = "HF_TOKEN was refused" if "authorization" in response.request.headers else "no HF_TOKEN is set"
-            gate = "accept the conditions there" if code == "GatedRepo" else "check that it exists and is open to you"
+            wrong = "may not be read" if gated else "does not exist, or may not be read"
+            gate = "accept the conditions there" if gated else "check that it exists and is open to you"
             raise ConfigError(
-                f"{self.url} may not be read ({token}): visit {page} and {gate}; then set HF_TOKEN to a token of that "
-                "account (https://huggingface.co/settings/tokens) where the worker runs"
+                f"{self.url} {wrong} ({token}): visit {page} and {gate}; then set HF_TOKEN to a token of that account "
+                "(https://huggingface.co/settings/tokens) where the worker runs"
             )
         if status == 404:
-            what = {"RevisionNotFound": f"has no revision {self.revision!r}", "EntryNotFound": "has no such file"}
-            raise CorpusError(f"{self.url} {what.get(code, 'does not exist')}: check corpus.url ({response.url})")
+            missing = {
+                "RevisionNotFound": f"has no revision {self.revision!r}",
+                "EntryNotFound": "has no such file or folder",
+            }
+            raise CorpusError(f"{self.url} {missing.get(code, 'does not exist')}: check corpus.url ({response.url})")
         if status >= 400:
             raise CorpusError(f"{self.url}: the Hub answers {status} to {response.url}")

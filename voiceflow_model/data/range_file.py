@@ -1,9 +1,10 @@
 """A remote file that reads like a local one and outlives a bad network: what was cut off goes on at the byte."""
 
 import io
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from voiceflow_model.data.source import Entry, Source
@@ -13,6 +14,20 @@ _LEAST_BYTES = 64 << 10
 _MOST_BYTES = 2 << 20
 
 _Result = TypeVar("_Result")
+_thread = threading.local()
+
+
+def call_off_by(event: threading.Event) -> None:
+    """Let `event` end this thread's waiting for a bad network: whoever stops training must not wait for it too."""
+    _thread.called_off = event
+
+
+def _sleep(seconds: float) -> None:
+    called_off: threading.Event | None = getattr(_thread, "called_off", None)
+    if called_off is None:
+        time.sleep(seconds)
+    elif called_off.wait(seconds):
+        raise StoreUnavailable("reading was called off", passing=False)
 
 
 @dataclass(frozen=True)
@@ -23,9 +38,9 @@ class Patience:
     """
 
     give_up_after_s: float = 600.0
-    first_wait_s: float = 0.25
-    longest_wait_s: float = 20.0
-    sleep: Callable[[float], None] = time.sleep
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 10.0
+    sleep: Callable[[float], None] = field(default_factory=lambda: _sleep)
     clock: Callable[[], float] = time.monotonic
 
     def call(self, request: Callable[[], _Result], progress: Callable[[], int] = lambda: 0) -> _Result:

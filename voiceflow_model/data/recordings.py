@@ -5,6 +5,7 @@ A recording's bytes are in RAM while its passages are read; its samples are neve
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -40,7 +41,7 @@ class RecordingsCorpusConfig(ShardedConfig):
 
 
 class _Group(NamedTuple):
-    """A row group, and of each of its recordings the name and who speaks in it."""
+    """A row group, and of each of its recordings the name and the names in it."""
 
     path: str
     entry: Entry
@@ -73,6 +74,7 @@ class RecordingsCorpus:
     """
 
     def __init__(self, config: RecordingsCorpusConfig) -> None:
+        self.url = config.url
         self._config = config
         self._files = SplitFiles(config)
 
@@ -80,7 +82,7 @@ class RecordingsCorpus:
         """Everyone who speaks in the split's recordings, sorted; those of validation are those of train."""
         wanted = self._names(split)
         recordings = [one for group in self._groups[self._files.home(split)] for one in group.recordings]
-        return tuple(sorted({speaker for name, who in recordings if name in wanted for speaker in who}))
+        return tuple(sorted({self._speaker(name, one) for name, who in recordings if name in wanted for one in who}))
 
     def shards(self, split: Split) -> tuple[Shard, ...]:
         """The row groups that hold recordings of the split, in the order of the files."""
@@ -113,7 +115,7 @@ class RecordingsCorpus:
     def reading_mb(self, split: Split) -> float:
         """A mean recording of the largest row group, three times: as a page, unpacked, and as the row itself."""
         column = self._config.audio_column
-        groups = self._groups[self._files.home(split)]
+        groups = [group for group in self._groups[self._files.home(split)] if group.recordings]
         return (
             3 * max((column_bytes(g.metadata, g.number, column) / len(g.recordings) for g in groups), default=0) / 1e6
         )
@@ -170,9 +172,15 @@ class RecordingsCorpus:
                 if number < first or name not in wanted:
                     continue
                 audio, *turns = (batch.column(column) for column in columns)
+                starts, ends, who = (column[0].as_py() or [] for column in turns)
+                if not len(starts) == len(ends) == len(who):
+                    raise CorpusError(
+                        f"{config.url}: {group.path} has {len(starts)} starts, {len(ends)} ends and {len(who)} names "
+                        f"of turns for {name}, and needs as many of each"
+                    )
                 labels = tuple(
-                    Label(float(start), float(end), self._speaker(name, who))
-                    for start, end, who in zip(*(column[0].as_py() or [] for column in turns), strict=True)
+                    Label(float(start), float(end), self._speaker(name, speaker))
+                    for start, end, speaker in zip(starts, ends, who, strict=True)
                 )
                 data = audio_bytes(audio[0])
                 small = data is not None and data.size <= config.max_recording_mb << 20
@@ -187,11 +195,15 @@ class RecordingsCorpus:
         names = [name for group in self._groups[home] for name, _ in group.recordings]
         if split in ("train", "validation") or (self._config.dev and self._config.test):
             return frozenset(names)
+        if home == "train":
+            return frozenset()  # what was trained on is never measured on
         return frozenset(halve(names)[split == "test"])
 
     @cached_property
     def _groups(self) -> dict[Split, list[_Group]]:
-        return self._files.index(self._index)
+        found = self._files.index(self._index)
+        count = Counter(name for groups in found.values() for group in groups for name, _ in group.recordings)
+        return {split: [_told_apart(group, count) for group in groups] for split, groups in found.items()}
 
     def _index(self, path: str, entry: Entry) -> list[_Group]:
         config = self._config
@@ -210,9 +222,21 @@ class RecordingsCorpus:
                 paths = table.column(config.audio_column).to_pylist() if known else []
                 recordings = []
                 for i, speakers in enumerate(table.column(config.speakers_column).to_pylist()):
-                    place = f"{PurePosixPath(path).stem}-{number}-{i}"
                     stored = paths[i].get("path") if paths and paths[i] else None
-                    name = PurePosixPath(stored).stem if stored else place
-                    recordings.append((name, frozenset(self._speaker(name, who) for who in speakers or [])))
+                    name = PurePosixPath(stored).stem if stored else _place(path, number, i)
+                    recordings.append((name, frozenset(speakers or [])))
                 groups.append(_Group(path, entry, file.metadata, number, tuple(recordings)))
         return groups
+
+
+def _told_apart(group: _Group, count: Counter[str]) -> _Group:
+    """The group with places behind the names that other recordings have too."""
+    names = [
+        (name if count[name] == 1 else f"{name}-{_place(group.path, group.number, i)}", who)
+        for i, (name, who) in enumerate(group.recordings)
+    ]
+    return group._replace(recordings=tuple(names))
+
+
+def _place(path: str, number: int, row: int) -> str:
+    return f"{path.removesuffix('.parquet').replace('/', '-')}-{number}-{row}"

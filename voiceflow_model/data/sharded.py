@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from voiceflow_model.data.corpus import Split
 from voiceflow_model.data.range_file import RangeFile
@@ -31,10 +31,18 @@ class ShardedConfig(Section):
         min_length=1,
         description="hf://datasets/ORG/NAME[@REVISION], gs://bucket/prefix, a folder, or any other fsspec URL",
     )
-    train: Patterns = Field(min_length=1, description='files below the URL, such as "clean/train.100/*.parquet"')
+    train: Patterns = Field(
+        (), description='files below the URL, such as "clean/train.100/*.parquet"; none where it is only measured on'
+    )
     dev: Patterns = Field((), description="files whose speakers thresholds are tuned on")
     test: Patterns = Field((), description="files whose speakers DER is reported on")
     heldout_share: float = Field(0.05, ge=0, le=0.5, description="of the rows in `train`: they are validated on")
+
+    @model_validator(mode="after")
+    def _names_files(self) -> Self:
+        if not (self.train or self.dev or self.test):
+            raise ValueError('train, dev or test must name files, such as train = ["*.parquet"]')
+        return self
 
 
 class SplitFiles:
@@ -57,9 +65,18 @@ class SplitFiles:
         return self._listed["train" if split == "validation" else split]
 
     def home(self, split: Split) -> Split:
-        """The split whose files hold the rows of `split`: where one of dev and test is named, it serves both."""
-        if split in ("train", "validation") or self.of(split):
-            return "train" if split == "validation" else split
+        """The split whose files hold the rows of `split`: where one of dev and test is named, it serves both.
+
+        Raises CorpusError for train and validation where no files of train are named.
+        """
+        if split in ("train", "validation"):
+            if not self.config.train:
+                raise CorpusError(
+                    f"{self.config.url} can only be measured on (evaluation.corpus): corpus.train names no files"
+                )
+            return "train"
+        if self.of(split):
+            return split
         return next((other for other in _HELD_OUT if self.of(other)), "train")
 
     def index(self, read: Callable[[str, Entry], list[_Part]]) -> dict[Split, list[_Part]]:
@@ -85,7 +102,14 @@ class SplitFiles:
         for folder in sorted(folders):
             if not any(other != folder and f"{folder}/".startswith(f"{other}/" if other else "") for other in folders):
                 listing |= self.source.files(folder)
-        return {split: self._matching(listing, split, ps) for split, ps in patterns.items()}
+        found = {split: self._matching(listing, split, ps) for split, ps in patterns.items()}
+        for split in _HELD_OUT:
+            if both := found["train"].keys() & found[split].keys():
+                raise CorpusError(
+                    f"{self.config.url}: {min(both)} is in corpus.train and in corpus.{split}; what is measured on "
+                    "must never be trained on"
+                )
+        return found
 
     def _matching(self, listing: dict[str, Entry], split: Split, patterns: Patterns) -> dict[str, Entry]:
         found: dict[str, Entry] = {}

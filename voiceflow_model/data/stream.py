@@ -1,8 +1,9 @@
 """Batches of conversations: the same sequence whatever the number of threads and ranks, and from any checkpoint."""
 
-from collections import Counter, deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from voiceflow_model.data.conversation import Conversation, ConversationConfig
 from voiceflow_model.data.corpus import FRAME_SAMPLES
 from voiceflow_model.data.lanes import Lane, LaneState, StreamConfig
+from voiceflow_model.data.range_file import call_off_by
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.errors import ConfigError
 
 _BATCHES_AHEAD = 2
+_LOOK_UP_S = 0.5
 NOBODY = -1  # class of an empty speaker slot
 
 
@@ -56,7 +59,8 @@ class ConversationStream:
         self.num_speakers = num_speakers
         self.per_lane = batch_size // config.lanes
         self.hosted = tuple(range(shards)) if hosted is None else tuple(hosted)
-        self._readers = ThreadPoolExecutor(config.decode_threads, "read")
+        self._closing = threading.Event()
+        self._readers = ThreadPoolExecutor(config.decode_threads, "read", call_off_by, (self._closing,))
         self._mixers = ThreadPoolExecutor(config.decode_threads, "mix")
         self._assembler = ThreadPoolExecutor(1, "assemble")
         states = _decode_state(state)
@@ -68,15 +72,24 @@ class ConversationStream:
         self._shards = {s: [lane for n, lane in self._lanes.items() if n % shards == s] for s in self.hosted}
         self._state = self._snapshot()
         self._broken: Counter[str] = Counter()
-        self._ahead: deque[Future[tuple[tuple[Batch, ...], dict[str, Any], Counter[str]]]] = deque()
+        self._ahead: list[Future[tuple[tuple[Batch, ...], dict[str, Any], Counter[str]]]] = []
 
     def __iter__(self) -> "ConversationStream":
         return self
 
     def __next__(self) -> tuple[Batch, ...]:
+        batches = self.take(lambda: False)
+        assert batches is not None
+        return batches
+
+    def take(self, give_up: Callable[[], bool]) -> tuple[Batch, ...] | None:
+        """The next batch; None, and nothing is lost, when `give_up` says so while it is waited for."""
         while len(self._ahead) < _BATCHES_AHEAD:
             self._ahead.append(self._assembler.submit(self._assemble))
-        batches, self._state, self._broken = self._ahead.popleft().result()
+        while not wait(self._ahead[:1], _LOOK_UP_S).done:
+            if give_up():
+                return None
+        batches, self._state, self._broken = self._ahead.pop(0).result()
         return batches
 
     @property
@@ -98,10 +111,16 @@ class ConversationStream:
     def examples(self, count: int) -> list[Conversation]:
         """The next `count` examples of the hosted lanes themselves, lane after lane, for looking at data."""
         lanes = list(self._lanes.values())
-        return [lanes[i % len(lanes)].draw() for i in range(count)]
+
+        def fill(first: int) -> list[Conversation]:
+            return [lanes[first].draw() for _ in range(first, count, len(lanes))]
+
+        drawn = list(self._mixers.map(fill, range(len(lanes))))
+        return [drawn[i % len(lanes)][i // len(lanes)] for i in range(count)]
 
     def close(self) -> None:
-        """Stop reading ahead."""
+        """Stop reading ahead, and waiting for what cannot be read."""
+        self._closing.set()
         for pool in (self._assembler, self._mixers, self._readers):
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -3,12 +3,12 @@
 import tarfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field
 
 from voiceflow_model.data.corpus import Row, Samples, Shard, Split
-from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs
+from voiceflow_model.data.sharded import Patterns, ShardedConfig, SplitFiles, belongs
 from voiceflow_model.data.source import Entry
 from voiceflow_model.data.utterance import decode_utterance
 from voiceflow_model.errors import BrokenAudio, CorpusError
@@ -23,7 +23,19 @@ class TarCorpusConfig(ShardedConfig):
     """Tar files of `KEY.m4a` (or flac, wav, ogg, opus, mp3, aac) beside `KEY.cls`, the speaker's class as a number."""
 
     kind: Literal["tar"] = "tar"
+    train: Patterns = Field(min_length=1, description='files below the URL, such as "*.tar"')
     speakers: int = Field(ge=2, description="how many classes there are; tars do not tell before they are read")
+
+
+class _Header(tarfile.TarInfo):
+    """tarfile takes a damaged header, unless it is the first one, for the end of the tar."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tar)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
 
 
 class _Member(NamedTuple):
@@ -68,8 +80,16 @@ class TarCorpus:
         file = self._files.open(shard.name, entry)
         file.seek(start)
         try:
-            # "r|": straight through, and no index of what was passed. Offsets count from where reading began.
-            with tarfile.open(fileobj=file, mode="r|", bufsize=_READ_BYTES) as tar:
+            # "r|": straight through, and no index of what was passed. Offsets count from where reading began. Names
+            # that are no UTF-8 would come with surrogates, which cannot be hashed.
+            with tarfile.open(
+                fileobj=file,
+                mode="r|",
+                bufsize=_READ_BYTES,
+                tarinfo=_Header,
+                encoding="utf-8",
+                errors="backslashreplace",
+            ) as tar:
                 for sample, following in _samples(tar, start, entry.size):
                     if belongs(sample.key, shard.split, self._config.heldout_share):
                         yield Row(f"{shard.name}/{sample.key}", self._name(sample, shard), sample, following=following)
@@ -112,8 +132,10 @@ def _samples(tar: tarfile.TarFile, start: int, end: int) -> Iterator[tuple[_Memb
     """Each run of members of one key, with the byte at which the next one begins."""
     current: _Member | None = None
     while (member := tar.next()) is not None:
+        if start + tar.offset > end:
+            raise tarfile.ReadError(f"{member.name} is cut off")
         path = PurePosixPath(member.name)
-        if not member.isreg() or path.name.startswith("."):
+        if not member.isreg() or not path.name or path.name.startswith("."):
             continue
         stem, _, suffix = path.name.partition(".")
         key = str(path.with_name(stem))

@@ -9,13 +9,12 @@ from typing import Protocol
 
 from voiceflow_model.config import RunConfig
 from voiceflow_model.data.conversation import Conversation, Utterance, simulate
-from voiceflow_model.data.corpora import CorpusConfig
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Split
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.recordings import RecordingsCorpus
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.walk import Cursor, Walk
-from voiceflow_model.diarization.rttm import Turn
+from voiceflow_model.diarization.rttm import Turn, one_word
 from voiceflow_model.errors import BrokenAudio
 from voiceflow_model.evaluation.recording import Recording
 
@@ -35,17 +34,12 @@ class Scored(Protocol):
         """Seconds."""
 
 
-def test_corpus(config: RunConfig) -> CorpusConfig:
-    """The corpus whose dev and test speakers a run is measured on."""
-    return config.evaluation.corpus or config.corpus_of("train")
-
-
 def heldout_recordings(config: RunConfig, corpus: Corpus, split: Split) -> Iterator[Recording]:
     """The dev or test recordings of a run, one at a time: real ones where the corpus has them, else simulated."""
     if isinstance(corpus, RecordingsCorpus):
         count = config.evaluation.test_recordings if split == "test" else config.evaluation.dev_recordings
         for name, samples, labels in corpus.whole(split, count):
-            turns = [Turn(start_s, end_s - start_s, speaker) for start_s, end_s, speaker in labels]
+            turns = [Turn(start_s, end_s - start_s, one_word(speaker)) for start_s, end_s, speaker in labels]
             yield Recording(name, samples, turns, len(samples) / SAMPLE_RATE_HZ)
     else:
         yield from simulated_recordings(config, corpus, split)
@@ -53,9 +47,11 @@ def heldout_recordings(config: RunConfig, corpus: Corpus, split: Split) -> Itera
 
 def dataset_name(config: RunConfig, corpus: Corpus) -> str:
     """What the test recordings are, in words."""
+    settings = config.test_corpus
+    place = getattr(settings, "url", f"the {settings.kind} corpus")
     if isinstance(corpus, RecordingsCorpus):
-        return f"test recordings of {test_corpus(config).url}"  # type: ignore[union-attr]
-    return f"simulated conversations of test speakers, seed {config.evaluation.seed}"
+        return f"test recordings of {place}"
+    return f"simulated conversations of test speakers of {place}, seed {config.evaluation.seed}"
 
 
 def simulated_recordings(config: RunConfig, corpus: Corpus, split: Split) -> list[Recording]:
@@ -99,9 +95,10 @@ def reference_turns(conversation: Conversation, names: SpeakerClasses) -> list[T
     turns = []
     for column, speaker in enumerate(conversation.speakers):
         active = [False, *conversation.activity[:, column].tolist(), False]
+        name = one_word(names.speaker(speaker))
         edges = [i for i in range(len(active) - 1) if active[i] != active[i + 1]]
         for start, end in zip(edges[::2], edges[1::2], strict=True):
-            turns.append(Turn(round(start * _FRAME_S, 3), round((end - start) * _FRAME_S, 3), names.speaker(speaker)))
+            turns.append(Turn(round(start * _FRAME_S, 3), round((end - start) * _FRAME_S, 3), name))
     return sorted(turns)
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import soundfile
 
 from voiceflow_model.config import PHASES, RunConfig
-from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus, Samples
 from voiceflow_model.diarization.card import ModelCard, Tuning
 from voiceflow_model.diarization.onnx_runtime import Diarizer
@@ -19,7 +18,7 @@ from voiceflow_model.evaluation.der import Score, score
 from voiceflow_model.evaluation.pictures import curves_png
 from voiceflow_model.evaluation.recording import Recording
 from voiceflow_model.evaluation.report import DerReport
-from voiceflow_model.evaluation.simulated import dataset_name, heldout_recordings, overlap_share, test_corpus
+from voiceflow_model.evaluation.simulated import dataset_name, heldout_recordings, overlap_share
 from voiceflow_model.evaluation.trials import verification_eer
 from voiceflow_model.evaluation.tuning import tune
 from voiceflow_model.export.onnx import export_onnx, with_card
@@ -48,9 +47,8 @@ class EvaluationResult(Section):
     pictures: tuple[str, ...]
 
 
-def evaluate_model(config: RunConfig, session: Session, listener: Listener) -> EvaluationResult:
+def evaluate_model(config: RunConfig, corpus: Corpus, session: Session, listener: Listener) -> EvaluationResult:
     """Candidate export, tuning on dev speakers, DER and EER on test speakers, report with pictures."""
-    corpus = open_corpus(test_corpus(config))
     listener.say("evaluate: exporting, and tuning on conversations of dev speakers")
     data, tuning = _tuned_candidate(config, session, corpus)
     listener.say("evaluate: scoring conversations of test speakers")
@@ -134,6 +132,8 @@ def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> s
         f"| {p.accuracy.speaker_accuracy:.1%} ({p.accuracy.speaker_majority:.1%}) | {p.windows:,} |"
         for p in phases
     ]
+    trials = config.evaluation.trials
+    pairs = f"on the trials of {trials}" if trials else "over all pairs of some utterances"
     return "\n".join(
         [
             f"# VoiceFlow run `{session.record.run_id}`",
@@ -150,7 +150,7 @@ def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> s
             "",
             "## Diarization of speakers never trained on",
             "",
-            f"Overlap: {result.overlap:.1%} of speech time. Verification EER: {result.eer:.1%}.",
+            f"Overlap: {result.overlap:.1%} of speech time. Verification EER: {result.eer:.1%} {pairs}.",
             "",
             result.report.to_markdown(),
             *(f"![{p}]({p})" for p in (path.rsplit("/", 1)[1] for path in result.pictures) if p != "curves.png"),

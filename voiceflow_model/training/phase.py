@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from voiceflow_model.config import Phase, RunConfig
-from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import Corpus
 from voiceflow_model.data.lanes import StreamConfig
 from voiceflow_model.data.speakers import SpeakerClasses
@@ -43,15 +42,14 @@ class PhaseResult(Section):
 
 
 def train_phase(
-    config: RunConfig, phase: Phase, session: Session, *, stop: StopRequest, listener: Listener
+    config: RunConfig, phase: Phase, corpus: Corpus, session: Session, *, stop: StopRequest, listener: Listener
 ) -> PhaseResult:
-    """Train `phase` under a held lease until it is done.
+    """Train `phase` on `corpus` under a held lease until it is done.
 
     Raises Yielded after a commit when `stop` asks for it, LeaseLost when another worker took the run over, Diverged,
     and whatever the corpus or the store raise. Whatever happens, the last committed checkpoint stands.
     """
     hardware = choose_hardware(config.session, config.training)
-    corpus = open_corpus(config.corpus_of(phase))
     names = SpeakerClasses(corpus.speakers("train"), config.stream.speeds)
     state = _restore(config, phase, session, names, hardware, listener)
     total = config.phase(phase).epochs * config.steps_per_epoch(phase)
@@ -62,9 +60,11 @@ def train_phase(
     ):
         loop = _Loop(config, phase, session, state, total, held_out, listener)
         while state.step < total:
-            report = step(next(stream))
-            state.stream = stream.state
-            loop.after(report)
+            batches = stream.take(lambda: stop.at_once)
+            if batches is not None:
+                report = step(batches)
+                state.stream = stream.state
+                loop.after(report)
             if stop.reason and state.step < total:  # after a step: even the shortest session makes progress
                 loop.commit()
                 raise Yielded(

@@ -33,6 +33,11 @@ class StopRequest:
             return self._budget
         return ""
 
+    @property
+    def at_once(self) -> bool:
+        """Whether not even the next step may be waited for. With a spent budget it may: a session makes progress."""
+        return bool(self._signal)
+
     def request(self, reason: str) -> None:
         """Ask for a stop at the next step boundary."""
         self._signal = self._signal or reason
