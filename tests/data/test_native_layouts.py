@@ -10,6 +10,7 @@ import os
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,9 +29,14 @@ from voiceflow_model.data.folder import MANIFEST
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.diarization.onnx_runtime import Diarizer
+from voiceflow_model.errors import Yielded
 from voiceflow_model.evaluation.trials import verification_eer
+from voiceflow_model.runs.checkpoints import newest
+from voiceflow_model.runs.run import Run
 from voiceflow_model.stages import run_evaluation, run_export, run_phase
 from voiceflow_model.store import open_store
+from voiceflow_model.training.preemption import StopRequest
+from voiceflow_model.training.progress import Terminal, Tick
 
 pytestmark = pytest.mark.xdist_group("layouts")  # one worker writes them once
 SPEECH = Path(os.environ.get("VOICEFLOW_SPEECH", Path(__file__).parents[3] / "shared" / "speech"))
@@ -373,3 +379,36 @@ def test_tars_are_trained_on_and_other_speakers_and_trials_are_measured_on(
     diarizer = Diarizer.load(store.read(result.model_path).data)
     assert result.eer == verification_eer(diarizer, corpus, str(trials)) != verification_eer(diarizer, corpus)
     assert run_export(config, store, "r").model
+
+
+class Stopper(Terminal):
+    """Asks for a stop after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.stop, self.left = StopRequest(), steps
+
+    def tick(self, tick: Tick) -> None:
+        self.left -= 1
+        if not self.left:
+            self.stop.request("the test asked for it")
+
+
+def test_a_run_that_began_at_the_hub_goes_on_at_its_mirror_and_ends_in_the_same_bits(
+    places: Places, all_layouts: dict[str, Layout], tiny_config: RunConfig
+) -> None:
+    layout = all_layouts["librispeech"]
+
+    def checkpoint(*stays: tuple[str, int]) -> bytes:
+        store = open_store(f"memory://{uuid.uuid4().hex}")
+        for place, steps in stays:
+            config = configured(tiny_config, {**layout.corpus, "url": places.url(place, "librispeech", layout)})
+            stopper = Stopper(steps)
+            with suppress(Yielded):
+                run_phase(config, "validate", store, "r", stop=stopper.stop, listener=stopper)
+        found = newest(store, Run.load(store, "r").record, "validate")
+        assert found is not None
+        assert found[0].step == STEPS
+        return found[1]
+
+    assert checkpoint(("hub", 6), ("bucket", 7), ("folder", STEPS)) == checkpoint(("hub", STEPS + 1))

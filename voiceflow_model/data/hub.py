@@ -130,6 +130,7 @@ class HubDataset:
                 "RevisionNotFound": f"has no revision {self.revision!r}",
                 "EntryNotFound": "has no such file or folder",
             }
-            raise CorpusError(f"{self.url} {missing.get(code, 'does not exist')}: check corpus.url ({response.url})")
+            where = str(response.url).partition("?")[0]  # what follows may be a signature
+            raise CorpusError(f"{self.url} {missing.get(code, 'does not exist')}: check corpus.url ({where})")
         if status >= 400:
-            raise CorpusError(f"{self.url}: the Hub answers {status} to {response.url}")
+            raise CorpusError(f"{self.url}: the Hub answers {status}")
