@@ -8,7 +8,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test soak bench lint format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,14 @@ demo: setup ## train, evaluate and export a small model on synthetic voices: the
 
 test: setup ## run every test
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+soak: setup ## train on 2 GB streamed, with nothing written and constant RAM; minutes
+	VOICEFLOW_SOAK_MB=2000 $(BIN)/pytest tests/data/test_diskless.py -s -n 0 -o timeout=1800
+
+# SPEECH: a folder of <speaker>/*.flac; without it, the embedded voices.
+bench: setup ## the input pipeline against the obvious loop, and what resuming costs; 20 minutes, idle machine wanted
+	$(BIN)/python -m benchmarks.stream $(if $(SPEECH),--speech $(SPEECH))
+	$(BIN)/python -m benchmarks.resume $(if $(SPEECH),--speech $(SPEECH))
 
 lint: setup ## ruff and mypy --strict, as CI runs them
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from tasks.run_context import in_run, logger
 from tasks.stage_task import StageTask
 from voiceflow_model.cli.mirror import url_setting
 from voiceflow_model.config import Phase, RunConfig
-from voiceflow_model.data.mirror import Lines, MirrorResult, mirror, size
+from voiceflow_model.data.mirror.mirror import Lines, MirrorResult, mirror, size
 from voiceflow_model.errors import VoiceFlowError
 
 _RETRY_DELAYS_S = (10.0, 60.0, 300.0)
@@ -43,7 +43,7 @@ mirror_corpus: StageTask[MirrorResult] = StageTask(
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-"""(config, where to, phase) -> MirrorResult. Raises what `voiceflow_model.data.mirror.mirror` does."""
+"""(config, where to, phase) -> MirrorResult. Raises what `voiceflow_model.data.mirror.mirror.mirror` does."""
 
 
 def publish(config: RunConfig, phase: Phase, result: MirrorResult) -> None:

@@ -5,7 +5,7 @@ import pytest
 from command_line import TINY, VoiceFlow
 
 from tests.doubles.hub import Hub
-from voiceflow_model.data.folder import Folder
+from voiceflow_model.data.sources.folder import Folder
 
 SHARDS = {"train/0.parquet": b"rows", "test/0.parquet": b"more rows"}
 CORPUS = '{ kind = "parquet", url = "hf://datasets/me/speech", train = ["train/*"], test = ["test/*"] }'

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from tests.doubles.hub import CUT, RESET, SHORT, Hub, OneIn, Random, hang, slow, status
 from tests.doubles.layouts import Meeting, Speech, librispeech, meetings, voxceleb2
-from voiceflow_model.data import range_file
 from voiceflow_model.data.conversation import ConversationConfig
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import Corpus
@@ -23,6 +22,7 @@ from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.lanes import StreamConfig
 from voiceflow_model.data.parquet import ParquetCorpusConfig
 from voiceflow_model.data.recordings import RecordingsCorpusConfig
+from voiceflow_model.data.sources import range_file
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.stream import ConversationStream
 from voiceflow_model.data.tars import TarCorpusConfig

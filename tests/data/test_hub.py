@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.hub import CUT, RESET, Hub, hang, status
-from voiceflow_model.data.hub import HubDataset
-from voiceflow_model.data.range_file import Patience, RangeFile, read_range
-from voiceflow_model.data.source import open_source
+from voiceflow_model.data.sources import open_source
+from voiceflow_model.data.sources.hub import HubDataset
+from voiceflow_model.data.sources.range_file import Patience, RangeFile, read_range
 from voiceflow_model.errors import ConfigError, CorpusError, StoreUnavailable
 
 BODY = bytes(i * 31 % 253 for i in range(1_000_000))

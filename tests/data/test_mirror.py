@@ -23,13 +23,13 @@ from tests.doubles.layouts import upload
 from voiceflow_model.data.corpora import CorpusConfig, open_corpus
 from voiceflow_model.data.espeak import EspeakCorpusConfig
 from voiceflow_model.data.files import FilesCorpusConfig
-from voiceflow_model.data.folder import MANIFEST, Folder
-from voiceflow_model.data.mirror import Lines, MirrorResult, Progress, mirror
-from voiceflow_model.data.mirror_manifest import Manifest
-from voiceflow_model.data.mirror_target import PIECE_BYTES, Bucket, LocalFolder
+from voiceflow_model.data.mirror.manifest import Manifest
+from voiceflow_model.data.mirror.mirror import Lines, MirrorResult, Progress, mirror
+from voiceflow_model.data.mirror.target import PIECE_BYTES, Bucket, LocalFolder
 from voiceflow_model.data.parquet import ParquetCorpusConfig
-from voiceflow_model.data.range_file import Patience
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
+from voiceflow_model.data.sources.folder import MANIFEST, Folder
+from voiceflow_model.data.sources.range_file import Patience
 from voiceflow_model.errors import ConfigError, CorpusError, StoreUnavailable
 from voiceflow_model.store import open_store
 
@@ -127,7 +127,7 @@ def test_a_killed_mirror_leaves_whole_files_and_the_next_run_copies_the_rest(hub
     numbers = itertools.count()
     hub.faults = lambda *request: slow(500_000) if request[3] == "read" and next(numbers) > 1 else None
     program = f"""if True:
-        from voiceflow_model.data.mirror import mirror
+        from voiceflow_model.data.mirror.mirror import mirror
         from voiceflow_model.data.parquet import ParquetCorpusConfig
         mirror(ParquetCorpusConfig.model_validate({corpus().model_dump()!r}), {to!r}, at_once=1)
     """

@@ -25,7 +25,7 @@ from tests.doubles.layouts import Files, Meeting, Speech
 from voiceflow_model.config import PHASES, RunConfig, load_config, parse_config
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import Corpus
-from voiceflow_model.data.folder import MANIFEST
+from voiceflow_model.data.sources.folder import MANIFEST
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.diarization.onnx_runtime import Diarizer

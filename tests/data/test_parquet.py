@@ -13,7 +13,7 @@ import pytest
 from tests.doubles import layouts
 from voiceflow_model.data.corpus import Row, Split
 from voiceflow_model.data.parquet import ParquetCorpus, ParquetCorpusConfig
-from voiceflow_model.data.range_file import RangeFile
+from voiceflow_model.data.sources.range_file import RangeFile
 from voiceflow_model.errors import BrokenAudio, CorpusError, StoreUnavailable
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "dev", "test")
@@ -183,7 +183,7 @@ def test_a_source_that_fails_is_no_damaged_file(monkeypatch: pytest.MonkeyPatch)
     def unreachable(*_: Any) -> bytes:
         raise StoreUnavailable("the network is down", passing=False)
 
-    monkeypatch.setattr("voiceflow_model.data.range_file.read_range", unreachable)
+    monkeypatch.setattr("voiceflow_model.data.sources.range_file.read_range", unreachable)
     with pytest.raises(StoreUnavailable, match="the network is down"):
         rows(split, "train")
 

@@ -11,18 +11,18 @@ import soundfile
 from PIL import Image
 
 from tests.doubles import layouts
-from voiceflow_model.data.contact_sheet import Example, conversations_png, write_examples
 from voiceflow_model.data.conversation import Conversation, ConversationConfig, Turn
 from voiceflow_model.data.corpora import CorpusConfig, open_corpus
 from voiceflow_model.data.corpus import Corpus, Label, Row, Samples, Shard, Split
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.lanes import StreamConfig
-from voiceflow_model.data.listening import ListeningWalk
 from voiceflow_model.data.parquet import ParquetCorpusConfig
-from voiceflow_model.data.peek import Peek, look
+from voiceflow_model.data.peek.contact_sheet import Example, conversations_png, write_examples
+from voiceflow_model.data.peek.listening import ListeningWalk
+from voiceflow_model.data.peek.look import Peek, look
+from voiceflow_model.data.peek.speed import speed_of
 from voiceflow_model.data.recordings import RecordingsCorpusConfig
 from voiceflow_model.data.speakers import SpeakerClasses
-from voiceflow_model.data.speed import speed_of
 from voiceflow_model.data.stream import ConversationStream
 from voiceflow_model.data.tars import TarCorpusConfig
 from voiceflow_model.data.walk import Cursor, Walk

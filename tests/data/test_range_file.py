@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceflow_model.data.range_file import Patience, RangeFile, read_range
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
+from voiceflow_model.data.sources.range_file import Patience, RangeFile, read_range
 from voiceflow_model.errors import CorpusError, StoreUnavailable
 
 CONTENT = bytes(i * 37 % 251 for i in range(300_000))

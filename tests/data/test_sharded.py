@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tests.doubles import layouts
 from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs, is_held_out, nearest
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
 from voiceflow_model.data.tars import TarCorpusConfig
 from voiceflow_model.errors import ConfigError, CorpusError
 

@@ -11,7 +11,7 @@ from voiceflow_model.cli.options import ConfigName, Json, PhaseName, Settings
 
 if TYPE_CHECKING:
     from voiceflow_model.config import RunConfig
-    from voiceflow_model.data.mirror import Progress as HowFar
+    from voiceflow_model.data.mirror.mirror import Progress as HowFar
 
 
 def mirror(
@@ -29,8 +29,8 @@ def mirror(
     from voiceflow_model.cli.output import say, show
     from voiceflow_model.cli.settings import configured
     from voiceflow_model.data.files import FilesCorpusConfig
-    from voiceflow_model.data.mirror import mirror as copy
-    from voiceflow_model.data.mirror import size
+    from voiceflow_model.data.mirror.mirror import mirror as copy
+    from voiceflow_model.data.mirror.mirror import size
     from voiceflow_model.errors import Yielded
 
     run_config = configured(config, settings)
@@ -65,7 +65,7 @@ class Terminal:
     """A progress bar where there is a terminal, a line every ten seconds where there is none."""
 
     def __init__(self, console: Console | None = None) -> None:
-        from voiceflow_model.data.mirror import Lines
+        from voiceflow_model.data.mirror.mirror import Lines
 
         self.console = console or Console(file=sys.stderr)
         self._bar: Progress | None = None

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from voiceflow_model.config import RunConfig
     from voiceflow_model.data.corpora import CorpusConfig
     from voiceflow_model.data.corpus import Split
-    from voiceflow_model.data.peek import Peek
-    from voiceflow_model.data.speed import Speed
+    from voiceflow_model.data.peek.look import Peek
+    from voiceflow_model.data.peek.speed import Speed
 
 _NAME_WIDTH, _TEXT_WIDTH = 22, 74  # with the indent below 100 columns
 _FEW_NAMES = 4
@@ -44,9 +44,9 @@ def peek(
     """Look at the data as training would read it: speakers, balance, labels, levels, speed, and what looks wrong."""
     from voiceflow_model.cli.output import say, show
     from voiceflow_model.cli.settings import configured
-    from voiceflow_model.data.contact_sheet import conversations_png, write_examples
     from voiceflow_model.data.corpora import open_corpus
-    from voiceflow_model.data.peek import look
+    from voiceflow_model.data.peek.contact_sheet import conversations_png, write_examples
+    from voiceflow_model.data.peek.look import look
 
     run_config = configured(config, settings)
     corpus_config = _corpus_of(run_config, phase, split)

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from voiceflow_model.data.corpus import Row, Samples, Shard, Split
 from voiceflow_model.data.holdout import SpeakerSplit, halve, split_speakers, split_utterances
-from voiceflow_model.data.range_file import read_range
-from voiceflow_model.data.source import Entry, Source, open_source
+from voiceflow_model.data.sources import Entry, Source, open_source
+from voiceflow_model.data.sources.range_file import read_range
 from voiceflow_model.data.utterance import decode_utterance
 from voiceflow_model.errors import BrokenAudio, ConfigError, CorpusError
 from voiceflow_model.section import Section

@@ -12,7 +12,7 @@ from pydantic import Field
 from voiceflow_model.data.corpus import Row, Samples, Shard, Split
 from voiceflow_model.data.holdout import SpeakerSplit, halve, split_speakers
 from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs, nearest
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
 from voiceflow_model.data.utterance import decode_utterance
 from voiceflow_model.errors import BrokenAudio, CorpusError, VoiceFlowError
 

@@ -21,7 +21,7 @@ from voiceflow_model.data.holdout import halve
 from voiceflow_model.data.parquet import audio_bytes, column_bytes, open_parquet, readable
 from voiceflow_model.data.resample import to_16k
 from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs, nearest
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
 from voiceflow_model.errors import BrokenAudio, CorpusError
 
 _PASSAGES = 1 << 20  # `start` is recording x this + passage

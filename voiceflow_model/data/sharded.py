@@ -11,8 +11,8 @@ from typing import Self, TypeVar
 from pydantic import Field, model_validator
 
 from voiceflow_model.data.corpus import Split
-from voiceflow_model.data.range_file import RangeFile
-from voiceflow_model.data.source import Entry, Source, open_source
+from voiceflow_model.data.sources import Entry, Source, open_source
+from voiceflow_model.data.sources.range_file import RangeFile
 from voiceflow_model.errors import ConfigError, CorpusError
 from voiceflow_model.section import Section
 

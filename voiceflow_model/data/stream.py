@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from voiceflow_model.data.conversation import Conversation, ConversationConfig
 from voiceflow_model.data.corpus import FRAME_SAMPLES
 from voiceflow_model.data.lanes import Lane, LaneState, StreamConfig
-from voiceflow_model.data.range_file import call_off_by
+from voiceflow_model.data.sources.range_file import call_off_by
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.errors import ConfigError
 

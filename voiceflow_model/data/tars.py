@@ -9,7 +9,7 @@ from pydantic import Field
 
 from voiceflow_model.data.corpus import Row, Samples, Shard, Split
 from voiceflow_model.data.sharded import Patterns, ShardedConfig, SplitFiles, belongs
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
 from voiceflow_model.data.utterance import decode_utterance
 from voiceflow_model.errors import BrokenAudio, CorpusError
 

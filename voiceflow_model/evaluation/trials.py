@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from voiceflow_model.data.activity import voice_activity
 from voiceflow_model.data.corpus import Corpus, Split
-from voiceflow_model.data.folder import explained
+from voiceflow_model.data.sources.folder import explained
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.errors import BrokenAudio, ConfigError, CorpusError
 from voiceflow_model.evaluation.verification import equal_error_rate

@@ -9,7 +9,7 @@ from typing import Any
 
 import fsspec
 
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
 from voiceflow_model.errors import ConfigError, CorpusError, StoreUnavailable
 
 _LOGIN = "gcloud auth application-default login"

@@ -37,9 +37,9 @@ class Source(Protocol):
 def open_source(url: str) -> Source:
     """The source at `hf://datasets/ORG/NAME[@REVISION][/FOLDER]`, or at any URL or path that fsspec can read."""
     if url.startswith("hf://"):
-        from voiceflow_model.data.hub import HubDataset
+        from voiceflow_model.data.sources.hub import HubDataset
 
         return HubDataset(url)
-    from voiceflow_model.data.folder import Folder
+    from voiceflow_model.data.sources.folder import Folder
 
     return Folder(url)

@@ -1,17 +1,20 @@
 """A remote file that reads like a local one and outlives a bad network: what was cut off goes on at the byte."""
 
 import io
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from voiceflow_model.data.source import Entry, Source
+from voiceflow_model.data.sources import Entry, Source
 from voiceflow_model.errors import StoreUnavailable
 
 _LEAST_BYTES = 64 << 10
 _MOST_BYTES = 2 << 20
+_SILENT_S = 3.0
+_log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 _thread = threading.local()
@@ -45,7 +48,7 @@ class Patience:
 
     def call(self, request: Callable[[], _Result], progress: Callable[[], int] = lambda: 0) -> _Result:
         """Repeat a request until it succeeds; whenever `progress` has grown meanwhile, patience starts afresh."""
-        reached, wait_s, since = progress(), self.first_wait_s, self.clock()
+        reached, wait_s, since, told = progress(), self.first_wait_s, self.clock(), False
         while True:
             try:
                 return request()
@@ -53,10 +56,13 @@ class Patience:
                 if not error.passing:
                     raise
                 if progress() > reached:
-                    reached, wait_s, since = progress(), self.first_wait_s, self.clock()
+                    reached, wait_s, since, told = progress(), self.first_wait_s, self.clock(), False
                 pause_s = max(wait_s, error.retry_after_s)
                 if self.clock() + pause_s - since > self.give_up_after_s:
                     raise
+                if not told and self.clock() + pause_s - since > _SILENT_S:
+                    told = True
+                    _log.warning("%s; trying again for %.0f s", error, self.give_up_after_s)
                 self.sleep(pause_s)
                 wait_s = min(2 * wait_s, self.longest_wait_s)
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from voiceflow_model.data.folder import MANIFEST
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
+from voiceflow_model.data.sources.folder import MANIFEST
 from voiceflow_model.errors import ConfigError, ObjectNotFound, PreconditionFailed
 from voiceflow_model.store import ABSENT, Store
 

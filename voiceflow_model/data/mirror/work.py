@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
-from voiceflow_model.data.mirror_manifest import Manifest
-from voiceflow_model.data.mirror_target import PIECE_BYTES, Altered, Target
-from voiceflow_model.data.range_file import Patience, read_range
-from voiceflow_model.data.source import Entry, Source
+from voiceflow_model.data.mirror.manifest import Manifest
+from voiceflow_model.data.mirror.target import PIECE_BYTES, Altered, Target
+from voiceflow_model.data.sources import Entry, Source
+from voiceflow_model.data.sources.range_file import Patience, read_range
 from voiceflow_model.errors import ConfigError, CorpusError, StoreUnavailable, VoiceFlowError
 
 _TICK_S = 0.2

@@ -7,7 +7,7 @@ from voiceflow_model.data.conversation import ConversationConfig
 from voiceflow_model.data.lanes import StreamConfig
 
 if TYPE_CHECKING:
-    from voiceflow_model.data.peek import Peek
+    from voiceflow_model.data.peek.look import Peek
 
 # Rules of thumb; shares are in [0, 1].
 _SKIPPED, _CLIPPED, _LEAST_SPEECH, _MOST_SILENCE = 0.01, 0.05, 0.3, 0.6

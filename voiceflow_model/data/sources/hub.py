@@ -15,9 +15,9 @@ from urllib.parse import quote
 from huggingface_hub import get_session
 from huggingface_hub.utils._headers import build_hf_headers
 
-from voiceflow_model.data.folder import explained
-from voiceflow_model.data.range_file import Patience
-from voiceflow_model.data.source import Entry
+from voiceflow_model.data.sources import Entry
+from voiceflow_model.data.sources.folder import explained
+from voiceflow_model.data.sources.range_file import Patience
 from voiceflow_model.errors import ConfigError, CorpusError, StoreUnavailable
 
 _URL = re.compile(r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<folder>.+?))?/*")
@@ -45,7 +45,7 @@ class HubDataset:
         self.url, self.repo, self.revision = url, match["repo"], (match["revision"] or "main").replace("%2F", "/")
         self._folder = f"{match['folder']}/" if match["folder"] else ""
         self._endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-        self._patience = patience or Patience()
+        self._patience = patience or Patience(give_up_after_s=60)  # to list; whoever reads has a patience of their own
         self._redirects: dict[str, _Redirect] = {}
 
     @cached_property

@@ -14,12 +14,12 @@ from voiceflow_model.data.corpora import CorpusConfig
 from voiceflow_model.data.corpus import Split
 from voiceflow_model.data.espeak import EspeakCorpusConfig
 from voiceflow_model.data.files import FilesCorpus, FilesCorpusConfig
-from voiceflow_model.data.mirror_manifest import Manifest
-from voiceflow_model.data.mirror_target import open_target
-from voiceflow_model.data.mirror_work import Work
-from voiceflow_model.data.range_file import Patience
+from voiceflow_model.data.mirror.manifest import Manifest
+from voiceflow_model.data.mirror.target import open_target
+from voiceflow_model.data.mirror.work import Work
 from voiceflow_model.data.sharded import PLACEHOLDER, ShardedConfig, SplitFiles
-from voiceflow_model.data.source import Entry, Source, open_source
+from voiceflow_model.data.sources import Entry, Source, open_source
+from voiceflow_model.data.sources.range_file import Patience
 from voiceflow_model.errors import ConfigError, CorpusError
 from voiceflow_model.section import Section
 from voiceflow_model.store import open_store

@@ -94,7 +94,7 @@ class Bucket:
     """Google Cloud Storage: an object appears when its upload is finished, and GCS tells the md5 of what it has."""
 
     def __init__(self, url: str) -> None:
-        # Read by gcsfs once, at import; see data/folder.py.
+        # Read by gcsfs once, at import; see data/sources/folder.py.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         import fsspec
 

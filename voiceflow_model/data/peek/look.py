@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from voiceflow_model.data.contact_sheet import Example
 from voiceflow_model.data.conversation import Conversation, ConversationConfig
 from voiceflow_model.data.corpus import Corpus, Split
 from voiceflow_model.data.lanes import StreamConfig
-from voiceflow_model.data.listening import Heard, ListeningWalk
-from voiceflow_model.data.looks_wrong import looks_wrong
+from voiceflow_model.data.peek.contact_sheet import Example
+from voiceflow_model.data.peek.listening import Heard, ListeningWalk
+from voiceflow_model.data.peek.looks_wrong import looks_wrong
+from voiceflow_model.data.peek.speed import Speed, speed_of
 from voiceflow_model.data.speakers import SpeakerClasses
-from voiceflow_model.data.speed import Speed, speed_of
 from voiceflow_model.data.stream import ConversationStream
 from voiceflow_model.errors import BrokenAudio, CorpusError
 from voiceflow_model.section import Section

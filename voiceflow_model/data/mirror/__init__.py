@@ -1,0 +1,1 @@
+"""A corpus copied to a bucket or a folder through RAM."""
