@@ -96,19 +96,24 @@ def _read_container(data: bytes, key: str, max_duration_s: float) -> tuple[Mono,
                 frames += len(block)
                 _refuse_length(frames, rate_hz, max_duration_s, key)
                 blocks.append(block)
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, ValueError) as error:  # ValueError: channels or rate change on the way
         known = frames or data[4:8] == b"ftyp" or data.startswith(_KNOWN_BEGINNINGS)
-        raise BrokenAudio(key, "truncated" if known else "not-audio", error.strerror or "") from error
+        raise BrokenAudio(key, "truncated" if known else "not-audio", str(error)) from error
     if frames < 0.98 * promised:
         raise BrokenAudio(key, "truncated", f"{frames} of {promised} frames")
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate_hz
 
 
 def _planes(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[Mono]:
-    to_float = av.AudioResampler(format="fltp")
+    to_float, waiting = av.AudioResampler(format="fltp"), av.AudioFifo()  # frames are short: they go on by the block
     for frame in container.decode(stream):
-        for converted in to_float.resample(frame):
-            yield _mix(converted.to_ndarray().T)
+        for converted in (frame,) if frame.format.name == "fltp" else to_float.resample(frame):
+            converted.pts = None
+            waiting.write(converted)
+        if waiting.samples >= _BLOCK_FRAMES:
+            yield _mix(waiting.read().to_ndarray().T)
+    if waiting.samples:
+        yield _mix(waiting.read().to_ndarray().T)
 
 
 def _mix(block: NDArray[np.float32]) -> Mono:

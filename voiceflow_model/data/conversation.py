@@ -1,6 +1,5 @@
 """From single-speaker utterances to a conversation with exact labels, in RAM, as a pure function of its generator."""
 
-import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,7 +93,7 @@ def simulate(
     tapes = [_Tape([utterances[c][i] for i in rng.permutation(len(utterances[c]))]) for c in classes]
     speech = _take_turns(tapes, frames, rng, config) if tapes else []
     sources, activity = _place(speech, len(tapes), frames)
-    samples = _record(sources, activity, rng, config)
+    samples = _record(sources, rng, config)
     return Conversation(samples, activity, classes, tuple(turn for turn, _ in speech), sources)
 
 
@@ -189,12 +188,11 @@ def _place(
     return sources, activity
 
 
-def _record(
-    sources: NDArray[np.float32], activity: NDArray[np.bool_], rng: np.random.Generator, config: ConversationConfig
-) -> Samples:
-    """Levels (of the time spoken), room, noise and the recording's gain. `sources` are levelled in place."""
-    for source, spoken in zip(sources, activity.sum(axis=0) * FRAME_SAMPLES, strict=True):
-        level = math.sqrt(np.dot(source, source) / max(spoken, 1)) or 1.0
+def _record(sources: NDArray[np.float32], rng: np.random.Generator, config: ConversationConfig) -> Samples:
+    """Levels, room, noise and the recording's gain. `sources` are levelled in place."""
+    for source in sources:
+        spoken = source[source != 0]
+        level = np.sqrt(np.mean(spoken**2)) if len(spoken) else 1.0
         source *= 0.05 / max(level, 1e-4) * 10 ** (rng.uniform(*config.level_db) / 20)
     in_room = rng.random() < config.room_share
     mixture: Samples = np.zeros(sources.shape[1], np.float32)

@@ -28,6 +28,7 @@ from voiceflow_model.errors import ConfigError, CorpusError
 from voiceflow_model.section import Section
 
 _ROWS_BEFORE_JUDGING = 100
+_ALWAYS_MB = 100  # threads, noise, what decoders keep at hand
 
 
 class StreamConfig(Section):
@@ -59,7 +60,7 @@ class StreamConfig(Section):
 
     def check_ram(self, reading_mb: float) -> None:
         """Raises ConfigError when the pools, and `reading_mb` in each lane, could outgrow `ram_mb`."""
-        if self.pools_mb + self.lanes * reading_mb > self.ram_mb:
+        if self.pools_mb + self.lanes * reading_mb + _ALWAYS_MB > self.ram_mb:
             raise ConfigError(self._too_much(reading_mb))
 
     def _too_much(self, reading_mb: float) -> str:

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
 from voiceflow_model.data.corpus import Row, Samples, Shard, Split
+from voiceflow_model.data.freed_memory import give_back
 from voiceflow_model.data.holdout import SpeakerSplit, halve, split_speakers
 from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs, nearest
 from voiceflow_model.data.sources import Entry
+from voiceflow_model.data.sources.range_file import RangeFile
 from voiceflow_model.data.utterance import decode_utterance
 from voiceflow_model.errors import BrokenAudio, CorpusError, VoiceFlowError
 
@@ -79,11 +82,12 @@ class ParquetCorpus:
             # Whole: writers put the hundred rows of a group into one page, so reading it in parts would only hold more.
             table = file.read_row_group(group.number, columns, use_threads=False)
             audio, speakers, *keys = (table.column(name) for name in columns)
+            audio = audio.combine_chunks() if audio.num_chunks != 1 else audio.chunk(0)
             for number in range(start, table.num_rows):
                 speaker = str(speakers[number]) if speakers[number].is_valid else ""  # whom no split wants
                 key = str(keys[0][number]) if keys else f"{group.path}#{group.number}/{number}"
                 if speaker in wanted and belongs(key, shard.split, config.heldout_share):
-                    yield Row(key, speaker, audio_bytes(audio[number]), following=number + 1)
+                    yield Row(key, speaker, audio_bytes(audio, number), following=number + 1)
 
     def decode(self, row: Row) -> Samples:
         """The row's sound, (samples,) at 16 kHz. Raises BrokenAudio; "no-bytes" where only a path was stored."""
@@ -145,18 +149,54 @@ def column_bytes(metadata: pq.FileMetaData, number: int, column: str) -> int:
     return sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] == column)
 
 
-def open_parquet(files: SplitFiles, path: str, entry: Entry, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    """A parquet file read page by page: its row groups may be larger than RAM."""
-    return pq.ParquetFile(
-        files.open(path, entry), metadata=metadata, buffer_size=_BUFFER_BYTES, pre_buffer=False, memory_map=False
+def dictionary_bytes(metadata: pq.FileMetaData, number: int, column: str) -> int:
+    """About how large the dictionary page of a column of a row group is, uncompressed.
+
+    Writers look at its size only after a thousand values, so up to a thousand recordings may be in that one page.
+    """
+    group = metadata.row_group(number)
+    chunks = (group.column(i) for i in range(group.num_columns))
+    return sum(
+        round((c.data_page_offset - c.dictionary_page_offset) * c.total_uncompressed_size / c.total_compressed_size)
+        for c in chunks
+        if c.path_in_schema.split(".")[0] == column and c.has_dictionary_page
     )
 
 
-def audio_bytes(value: pa.Scalar) -> pa.Buffer | None:
-    """The bytes in a cell of an audio column, uncopied; None where there are none."""
-    if isinstance(value, pa.StructScalar):
-        value = value["bytes"] if value.is_valid else pa.scalar(None, pa.binary())
-    return value.as_buffer() if value.is_valid else None
+class _Views(RangeFile):
+    """For pyarrow, which takes what `read` gives as it is and copies it itself: a page may be half a gigabyte."""
+
+    def read(self, size: int | None = -1) -> memoryview:  # type: ignore[override]
+        """`read_buffer`."""
+        return self.read_buffer(size)
+
+
+def open_parquet(files: SplitFiles, path: str, entry: Entry, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """A parquet file read page by page: its row groups may be larger than RAM."""
+    give_back()
+    return pq.ParquetFile(
+        _Views(files.source, path, entry),
+        metadata=metadata,
+        buffer_size=_BUFFER_BYTES,
+        pre_buffer=False,
+        memory_map=False,
+    )
+
+
+def audio_bytes(column: pa.Array, number: int) -> pa.Buffer | None:
+    """The bytes in a cell of an audio column; None where there are none.
+
+    A view into the column: taking the cell as a scalar copies it, and a recording has a hundred megabytes.
+    """
+    values = column.field("bytes") if pa.types.is_struct(column.type) else column
+    if not (column[number : number + 1].null_count == 0 and values[number : number + 1].null_count == 0):
+        return None
+    if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+        return values[number].as_buffer()
+    _, offsets, data = values.buffers()
+    kind = np.int64 if pa.types.is_large_binary(values.type) else np.int32
+    first, last = np.frombuffer(offsets, kind)[values.offset + number : values.offset + number + 2]
+    return data.slice(int(first), int(last - first))
 
 
 class readable:  # noqa: N801 - reads as a word

@@ -18,7 +18,7 @@ from pydantic import Field
 from voiceflow_model.audio import decode_stretch, duration_of
 from voiceflow_model.data.corpus import Label, Row, Samples, Shard, Split
 from voiceflow_model.data.holdout import halve
-from voiceflow_model.data.parquet import audio_bytes, column_bytes, open_parquet, readable
+from voiceflow_model.data.parquet import audio_bytes, column_bytes, dictionary_bytes, open_parquet, readable
 from voiceflow_model.data.resample import to_16k
 from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs, nearest
 from voiceflow_model.data.sources import Entry
@@ -99,9 +99,13 @@ class RecordingsCorpus:
         """Passage after passage of the row group's recordings, with labels in seconds from the passage's start."""
         first, passage = divmod(start, _PASSAGES)
         for number, name, data, labels in self._recordings(shard, first):
-            for row in self._passages(name, data, labels, passage if number == first else 0, number):
+            passages = self._passages(name, data, labels, passage if number == first else 0, number)
+            del data  # only the passages hold it, so that it goes before the next one comes
+            for row in passages:
                 if belongs(row.key, shard.split, self._config.heldout_share):
                     yield row
+                del row
+            del passages
 
     def decode(self, row: Row) -> Samples:
         """The passage, (samples,) at 16 kHz. Raises BrokenAudio, also "too-large" and "no-bytes"."""
@@ -113,12 +117,16 @@ class RecordingsCorpus:
         return to_16k(samples, rate_hz)
 
     def reading_mb(self, split: Split) -> float:
-        """A mean recording of the largest row group, three times: as a page, unpacked, and as the row itself."""
-        column = self._config.audio_column
-        groups = [group for group in self._groups[self._files.home(split)] if group.recordings]
+        """Of the worst row group: a page, unpacked and once more as values, the recording itself, and the next one."""
         return (
-            3 * max((column_bytes(g.metadata, g.number, column) / len(g.recordings) for g in groups), default=0) / 1e6
+            max((self._held_bytes(g) for g in self._groups[self._files.home(split)] if g.recordings), default=0) / 1e6
         )
+
+    def _held_bytes(self, group: _Group) -> float:
+        column = self._config.audio_column
+        recording = column_bytes(group.metadata, group.number, column) / len(group.recordings)
+        page = max(recording, dictionary_bytes(group.metadata, group.number, column))
+        return 2 * page + recording * min(2, len(group.recordings))
 
     def whole(self, split: Split, count: int) -> Iterator[WholeRecording]:
         """The first `count` recordings of the split, one at a time in RAM; undecodable ones are passed over."""
@@ -167,8 +175,11 @@ class RecordingsCorpus:
         columns = [config.audio_column, config.start_column, config.end_column, config.speakers_column]
         with readable(config.url, group.path):
             file = open_parquet(self._files, group.path, group.entry, group.metadata)
-            for number, batch in enumerate(file.iter_batches(1, [group.number], columns, use_threads=False)):
-                name, _ = group.recordings[number]
+            batches = file.iter_batches(1, [group.number], columns, use_threads=False)
+            for number, (name, _) in enumerate(group.recordings):
+                batch = next(batches)
+                if number == len(group.recordings) - 1:
+                    batches = file = None  # they hold the page that the recording was unpacked from
                 if number < first or name not in wanted:
                     continue
                 audio, *turns = (batch.column(column) for column in columns)
@@ -182,9 +193,11 @@ class RecordingsCorpus:
                     Label(float(start), float(end), self._speaker(name, speaker))
                     for start, end, speaker in zip(starts, ends, who, strict=True)
                 )
-                data = audio_bytes(audio[0])
+                data = audio_bytes(audio, 0)
                 small = data is not None and data.size <= config.max_recording_mb << 20
+                del batch, audio, turns  # as long as the passages are read, the recording is all that is held
                 yield number, name, data if small else None, labels
+                del data
 
     def _speaker(self, recording: str, name: str) -> str:
         return name if self._config.names_are_global else f"{recording}/{name}"

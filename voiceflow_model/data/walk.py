@@ -70,6 +70,7 @@ class Walk:
                 for row in self.corpus.rows(shard, first):
                     found = True
                     yield row, Cursor(passes, position, row.following)
+                    del row  # as in Reader.read
                 position, first = position + 1, 0
             if began_at_the_start and not found:
                 raise CorpusError(f"the {self.split} split has shards, and not one row: raise corpus.heldout_share")
@@ -124,6 +125,7 @@ class Reader:
             except BrokenAudio as error:
                 broken.append(error)
             decode_s += time.perf_counter() - decoding
+            del row  # the bytes of a whole recording: they must not stay while the next one is read
         fetch_s = time.perf_counter() - began - decode_s
         return Block(self._following, tuple(utterances), tuple(passages), tuple(broken), rows, fetch_s, decode_s)
 

@@ -68,21 +68,34 @@ class Patience:
 
 
 def read_range(
-    source: Source, path: str, entry: Entry, start: int, end: int, patience: Patience | None = None
+    source: Source,
+    path: str,
+    entry: Entry,
+    start: int,
+    end: int,
+    patience: Patience | None = None,
+    before: bytes | memoryview = b"",
 ) -> bytearray:
-    """Bytes [start, end), all of them, whatever fails on the way. Raises StoreUnavailable when patience ends."""
-    got = bytearray()
+    """`before` and bytes [start, end) after it, all of them, whatever fails on the way, in one piece of memory.
+
+    Raises StoreUnavailable when patience ends.
+    """
+    got, filled = bytearray(len(before) + end - start), len(before)
+    got[:filled] = before
+    origin = start - filled
 
     def go_on() -> None:
-        for piece in source.fetch(path, entry, start + len(got), end):
-            got.extend(piece)
-        if len(got) < end - start:
-            raise StoreUnavailable(f"{source.url}: {path} ended after {start + len(got)} of {end} bytes")
+        nonlocal filled
+        for piece in source.fetch(path, entry, origin + filled, end):
+            if filled + len(piece) > len(got):
+                raise StoreUnavailable(f"{source.url}: {path} answered with more bytes than asked for", passing=False)
+            got[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        if filled < len(got):
+            raise StoreUnavailable(f"{source.url}: {path} ended after {origin + filled} of {end} bytes")
 
     if end > start:
-        (patience or Patience()).call(go_on, lambda: len(got))
-    if len(got) > end - start:
-        raise StoreUnavailable(f"{source.url}: {path} answered with more bytes than asked for", passing=False)
+        (patience or Patience()).call(go_on, lambda: filled)
     return got
 
 
@@ -119,8 +132,12 @@ class RangeFile(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, fewer only at the end of the file."""
+        return bytes(self.read_buffer(size))
+
+    def read_buffer(self, size: int | None = -1) -> memoryview:
+        """`read` without a copy; pyarrow looks for it."""
         wanted = self.entry.size if size is None or size < 0 else self._position + size
-        taken = bytes(self._take(self._position, min(wanted, self.entry.size)))
+        taken = self._take(self._position, min(wanted, self.entry.size))
         self._position += len(taken)
         return taken
 
@@ -142,8 +159,7 @@ class RangeFile(io.RawIOBase):
             kept = self._window[start - self._window_start :] if goes_on else memoryview(b"")
             first = start + len(kept)
             until = min(max(end, first + self._ahead), self.entry.size)
-            fetched = read_range(self.source, self.path, self.entry, first, until, self.patience)
-            taken = memoryview(bytes(kept) + fetched if kept else fetched)
+            taken = memoryview(read_range(self.source, self.path, self.entry, first, until, self.patience, kept))
             self._window = taken if len(taken) <= 2 * _MOST_BYTES else memoryview(bytes(taken[-_MOST_BYTES:]))
             self._window_start = until - len(self._window)
             return taken[: end - start]
