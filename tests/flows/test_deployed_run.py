@@ -27,6 +27,7 @@ def test_a_deployed_pipeline_runs_on_a_worker(
         "voiceflow-train/train",
         "voiceflow-evaluate/evaluate",
         "voiceflow-export/export",
+        "voiceflow-mirror/mirror",
     }
     config = tiny_config.model_dump(mode="json", by_alias=True)
     parameters = {"config": config, "store": str(tmp_path), "run_id": "deployed"}
