@@ -5,8 +5,8 @@ from contextlib import suppress
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MAPPED_BYTES = 16 << 20
-_KEPT_BYTES = 128 << 20
+_MAPPED_BYTES = 8 << 20
+_KEPT_BYTES = 16 << 20
 
 
 @cache
