@@ -13,7 +13,6 @@ whole turnovers of the pools. Prints Markdown.
 import argparse
 import io
 import itertools
-import json
 import os
 import resource
 import tarfile
@@ -29,7 +28,17 @@ import av
 import numpy as np
 import soundfile
 
-from benchmarks.corpus import LAYOUTS, Layout, Served, corpus_config, machine, measured, served, table
+from benchmarks.corpus import (
+    LAYOUTS,
+    Layout,
+    Served,
+    corpus_config,
+    machine,
+    measure_and_leave,
+    measured,
+    served,
+    table,
+)
 from voiceflow_model.data.conversation import ConversationConfig
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Corpus
@@ -230,9 +239,7 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.measure:
-        options = json.loads(asked.measure)
-        print(json.dumps(MEASURES[options["task"]](options)), flush=True)
-        os._exit(0)  # blocks that are read ahead are not waited for
+        measure_and_leave(asked.measure, MEASURES)
     print(f"{machine()}. Batches of {BATCH} x {WINDOW_S:.0f} s; {STREAM}, draws_per_block {DRAWS}; thread-seconds.\n")
     with tempfile.TemporaryDirectory() as home:
         for layout in asked.layouts:

@@ -65,8 +65,9 @@ class StreamConfig(Section):
 
     def _too_much(self, reading_mb: float) -> str:
         return (
-            f"the pools may need {self.pools_mb:.0f} MB, reading {self.lanes} x {reading_mb:.0f} MB, and stream.ram_mb "
-            f"is {self.ram_mb}: lower lanes, pool_blocks, block_rows or max_utterance_s, or raise ram_mb"
+            f"the pools may need {self.pools_mb:.0f} MB, reading {self.lanes} x {reading_mb:.0f} MB, all else "
+            f"{_ALWAYS_MB} MB, and stream.ram_mb is {self.ram_mb}: lower lanes, pool_blocks, block_rows or "
+            "max_utterance_s, or raise ram_mb"
         )
 
 
