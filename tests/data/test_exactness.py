@@ -155,7 +155,7 @@ FAULTS = {
     "429": Random(0.05, [status(429, 0)]),
     "503": Random(0.05, [status(503)]),
     "mixed": Random(0.05, [RESET, CUT, SHORT, hang(0.2), status(429, 0), status(500), status(503)]),
-    "one cut in 50 reads": OneIn(50),
+    "one cut in 20 reads": OneIn(20),
 }
 
 
@@ -165,7 +165,8 @@ def test_a_bad_network_changes_nothing(hub: Hub, kind: Kind, fault: str, monkeyp
     expected = reference(kind)
     monkeypatch.setattr(range_file, "_LEAST_BYTES", 4096)  # so that there are requests enough to go wrong
     monkeypatch.setattr(range_file, "_MOST_BYTES", 16384)
-    hub.faults, before = FAULTS[fault], len(hub.requests)
+    before = len(hub.requests)
+    hub.goes_wrong(FAULTS[fault])
     source = stream(open_corpus(CONFIGS[kind]))  # listing and index too
     assert drawn(source, BATCHES) == expected
     assert not source.broken

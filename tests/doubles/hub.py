@@ -112,6 +112,12 @@ class Hub:
         known.commits[commit.sha], known.main = commit, commit.sha
         return commit.sha
 
+    def goes_wrong(self, plan: Plan) -> None:
+        """Set `faults` to a plan that counts from the next request: which of them meet one is the same in every run."""
+        with self._lock:
+            self._numbers.clear()
+            self.faults = plan
+
     def outage(self, seconds: float) -> None:
         """Reset whatever is asked from now on for so long; 0 ends an outage."""
         self._outage_until = time.monotonic() + seconds
