@@ -15,7 +15,9 @@ from tasks.ending import flow_ending, outcome
 from tasks.run_context import due, logger
 from voiceflow_model.config import RunConfig
 from voiceflow_model.errors import VoiceFlowError, Yielded
+from voiceflow_model.runs.run import forget_stop
 from voiceflow_model.section import Section
+from voiceflow_model.store import open_store
 
 Result = TypeVar("Result", bound=Section)
 Stages = Callable[[RunConfig, str, str], Result]
@@ -41,6 +43,7 @@ def stage_flow(name: str) -> Callable[[Stages[Result]], StageFlow[Result]]:
                 resolved = configuration(config, settings)
                 run, where = run_name(resolved, run_id, due()), store_url(store)
                 logger().info("run %s of configuration %s (%s) in %s", run, resolved.name, resolved.hash(), where)
+                forget_stop(open_store(where), run)
                 return stages(resolved, where, run)
             except VoiceFlowError as error:
                 return flow_ending(error)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from voiceflow_model.config import PHASES, Phase, RunConfig
@@ -19,6 +20,7 @@ from voiceflow_model.runs.run import Run
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
 from voiceflow_model.store import Store
+from voiceflow_model.training.gce import watched
 from voiceflow_model.training.phase import PhaseResult, train_phase
 from voiceflow_model.training.preemption import PROCESS_STARTED, StopRequest
 from voiceflow_model.training.progress import Listener, Terminal, describe
@@ -92,7 +94,8 @@ def run_phase(
     needs_validate = phase == "train" and config.phases.train.continue_from_validate
     corpora = Corpora(config)
     run = open_run(config, store, run_id, corpora=corpora, after="validate" if needs_validate else None)
-    with stop.on_signals():
+    told_by_gce = watched(stop.request, listener.say) if config.session.watch_preemption else nullcontext()
+    with stop.on_signals(), told_by_gce:
         result = _once(
             config, run, phase, PhaseResult, listener, stop,
             lambda session: train_phase(config, phase, corpora.of_phase[phase], session, stop=stop, listener=listener),
@@ -170,6 +173,8 @@ def _once(
             raise Yielded(f"{stage} was not started: {stop.reason} while another worker held the run")
         time.sleep(seconds)
 
+    if note := run.record.stop:
+        raise Yielded(f"{stage} was not started: {note.by} asked the run to stop; `voiceflow run` starts it again")
     with run.lease(ttl_s=ttl, say=listener.say, sleep=pause) as session:
         found = session.stage_result(stage, key)  # another worker may have finished it while we waited
         if found is None:

@@ -68,13 +68,14 @@ def _of_run(store: str, run_id: str, config: str | None, settings: list[str] | N
     from voiceflow_model.cli.settings import configured, of_run
     from voiceflow_model.errors import GateMissed
     from voiceflow_model.evaluation.stage import EvaluationResult
-    from voiceflow_model.runs.run import Run
+    from voiceflow_model.runs.run import Run, forget_stop
     from voiceflow_model.stages import run_evaluation
     from voiceflow_model.store import open_store
 
     place, missed = open_store(store), None
     run = Run.load(place, run_id)
     require_stage(run.record, "train", f"`voiceflow train --config ... --store {store} --run-id {run_id}`")
+    forget_stop(place, run_id)
     try:
         run_evaluation(configured(config, settings) if config else of_run(run.record, settings), place, run_id)
     except GateMissed as error:

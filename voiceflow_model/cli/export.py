@@ -25,7 +25,7 @@ def export(
     from voiceflow_model.cli.record import require_stage
     from voiceflow_model.cli.settings import configured, of_run
     from voiceflow_model.errors import ModelError
-    from voiceflow_model.runs.run import Run
+    from voiceflow_model.runs.run import Run, forget_stop
     from voiceflow_model.stages import run_export
     from voiceflow_model.store import open_store
 
@@ -36,6 +36,7 @@ def export(
     record = Run.load(place, named.run_id).record
     require_stage(record, "evaluate", f"`voiceflow evaluate --model {named.run_id} --store {named.store}`")
     run_config = configured(config, settings) if config else of_run(record, settings)
+    forget_stop(place, named.run_id)
     result = run_export(run_config, place, named.run_id)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ def train(
     """Train one phase of a run here. After any interruption the same command continues from the last checkpoint."""
     from voiceflow_model.cli.output import say, show
     from voiceflow_model.cli.settings import configured
+    from voiceflow_model.runs.run import forget_stop
     from voiceflow_model.stages import run_phase
     from voiceflow_model.store import open_store
     from voiceflow_model.training.progress import describe
@@ -26,6 +27,7 @@ def train(
     run_config = configured(config, settings)
     place, name = open_store(store), run_id or run_config.name
     options = ["--config", config, "--store", store, "--run-id", name, *(f"--set={each}" for each in settings or ())]
+    forget_stop(place, name)
     result = run_phase(run_config, phase, place, name)
     show(
         result,

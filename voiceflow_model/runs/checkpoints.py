@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable
 
 from voiceflow_model.errors import CheckpointCorrupt, ObjectNotFound, VoiceFlowError
 from voiceflow_model.runs.record import CheckpointEntry, PhaseRecord, RunRecord
-from voiceflow_model.store.protocol import Store
+from voiceflow_model.store.protocol import ObjectInfo, Store
 
 Say = Callable[[str], object]
 
-_FILE = re.compile(r"step-(\d{8,})-f(\d+)(?:-[0-9a-f]{8})?\.safetensors")
+_FILE = re.compile(r"([^/]+)/step-(\d{8,})-f(\d+)(?:-weights)?(?:-[0-9a-f]{8})?\.safetensors")
 
 
 def new_entry(
-    record: RunRecord, phase: str, step: int, payload: bytes, *, metric: float | None, best: bool
+    record: RunRecord, phase: str, step: int, payload: bytes, *, metric: float | None, weights: bool = False
 ) -> CheckpointEntry:
     """Name a payload: the fence keeps apart what two workers write for the same step.
 
@@ -22,11 +22,11 @@ def new_entry(
     would leave it naming bytes that do not match.
     """
     digest = hashlib.sha256(payload).hexdigest()
-    stem = f"runs/{record.run_id}/{phase}/step-{step:08d}-f{record.fence}"
+    stem = f"runs/{record.run_id}/{phase}/step-{step:08d}-f{record.fence}" + ("-weights" if weights else "")
     path = f"{stem}.safetensors"
-    if any(old.path == path and old.sha256 != digest for old in _phase(record, phase).checkpoints):
+    if any(old.path == path and old.sha256 != digest for old in named(record, phase)):
         path = f"{stem}-{digest[:8]}.safetensors"
-    return CheckpointEntry(step=step, path=path, bytes=len(payload), sha256=digest, metric=metric, best=best)
+    return CheckpointEntry(step=step, path=path, bytes=len(payload), sha256=digest, metric=metric)
 
 
 def newest(store: Store, record: RunRecord, phase: str, say: Say = print) -> tuple[CheckpointEntry, bytes] | None:
@@ -34,30 +34,55 @@ def newest(store: Store, record: RunRecord, phase: str, say: Say = print) -> tup
 
     Raises CheckpointCorrupt when checkpoints are recorded and none is good.
     """
-    entries = sorted(_phase(record, phase).checkpoints, key=lambda entry: -entry.step)
-    return _first_good(store, record, phase, entries, say)
+    state = _phase(record, phase)
+    if state.step and not state.checkpoints:
+        raise CheckpointCorrupt(
+            f"run {record.run_id}, phase {phase}: step {state.step} was reached and no checkpoint is named. See "
+            f"`voiceflow status --run-id {record.run_id}`; start another --run-id"
+        )
+    return _first_good(store, record, phase, state.checkpoints[::-1], say)
 
 
 def best(store: Store, record: RunRecord, phase: str, say: Say = print) -> tuple[CheckpointEntry, bytes] | None:
-    """The best checkpoint, else the newest good one, loudly; None and CheckpointCorrupt as for `newest`."""
-    entries = sorted(_phase(record, phase).checkpoints, key=lambda entry: (not entry.best, -entry.step))
+    """The weights that validated best, else the newest good checkpoint, loudly; else None or CheckpointCorrupt.
+
+    What it returns holds the averaged weights; only a checkpoint holds more.
+    """
+    state = _phase(record, phase)
+    entries = (*([state.best] if state.best else ()), *state.checkpoints[::-1])
     return _first_good(store, record, phase, entries, say)
 
 
-def prune(store: Store, record: RunRecord, phase: str, say: Say) -> None:
-    """Delete the phase's payloads that `record` no longer names, and those a killed worker never recorded.
+def named(record: RunRecord, phase: str) -> tuple[CheckpointEntry, ...]:
+    """Everything of a phase that the record names."""
+    state = _phase(record, phase)
+    return (*state.checkpoints, *([state.best] if state.best else ()))
+
+
+def unnamed(store: Store, record: RunRecord) -> list[ObjectInfo]:
+    """Payloads that `record` no longer names, and those a killed worker never recorded.
 
     Only what was written under an older fence, or under the record's up to its step: later ones are on their way.
+    """
+    kept = {entry.path for phase in record.phases for entry in named(record, phase)}
+    folder = f"runs/{record.run_id}/"
+    return [
+        info
+        for info in store.list(folder)
+        if (file := _FILE.fullmatch(info.path.removeprefix(folder)))
+        and info.path not in kept
+        and (int(file[3]), int(file[2])) <= (record.fence, _phase(record, file[1]).step)
+    ]
+
+
+def prune(store: Store, record: RunRecord, say: Say) -> None:
+    """Delete what is `unnamed`.
+
     A failed deletion is said and left to the next commit; it must not stop a training run.
     """
-    state = _phase(record, phase)
-    kept = {entry.path for entry in state.checkpoints}
-    folder = f"runs/{record.run_id}/{phase}/"
     try:
-        for info in store.list(folder):
-            file = _FILE.fullmatch(info.path.removeprefix(folder))
-            if file and info.path not in kept and (int(file[2]), int(file[1])) <= (record.fence, state.step):
-                store.delete(info.path)
+        for info in unnamed(store, record):
+            store.delete(info.path)
     except VoiceFlowError as error:
         say(f"old checkpoints were not all deleted, the next commit tries again: {error}")
 

@@ -10,19 +10,21 @@ from voiceflow_model.runs.session import Session
 
 
 @contextmanager
-def heartbeat(session: Session, every_s: float, lost: Callable[[str], object], say: Say = print) -> Iterator[None]:
-    """Call `session.beat` every `every_s` seconds; `lost(reason)` once when the lease turns out to be another's.
+def heartbeat(session: Session, every_s: float, stop: Callable[[str], object], say: Say = print) -> Iterator[None]:
+    """Renew the lease every `every_s` seconds; call `stop(reason)` when it turns out to be another's, or is asked back.
 
-    The work need not poll: its next commit raises LeaseLost anyway. `lost` only lets it stop sooner.
+    The work need not poll: after a loss its next commit raises LeaseLost anyway. `stop` only lets it stop sooner.
     """
     done = threading.Event()
 
     def beat() -> None:
         while not done.wait(every_s):
             try:
-                session.beat()
+                session.renew()
+                if note := session.record.stop:
+                    stop(f"{note.by} asked the run to stop")
             except LeaseLost as error:
-                lost(str(error))
+                stop(str(error))
                 return
             except VoiceFlowError as error:  # the store may be back before the lease expires
                 say(f"the lease could not be renewed, trying again: {error}")

@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from voiceflow_model.errors import ConfigError, RunConflict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 RunState = Literal["new", "running", "yielded", "failed", "done"]
-PhaseStatus = Literal["running", "done", "failed"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9\-_.]{0,62}")
 
@@ -38,24 +37,26 @@ class Lease(_Entry):
 
 
 class CheckpointEntry(_Entry):
-    """A committed checkpoint: where its payload lies and what it must hash to; `metric` is what `best` judged."""
+    """A committed payload: where it lies and what it must hash to; `metric` is its validation's, where it had one."""
 
     step: int
     path: str
     bytes: int
     sha256: str
     metric: float | None = None
-    best: bool = False
 
 
 class PhaseRecord(_Entry):
-    """A training phase: how far it is committed, and a bounded history of small points (step, loss, ...) for curves."""
+    """A training phase: how far it is committed, and a bounded history of small points (step, loss, ...) for curves.
 
-    status: PhaseStatus = "running"
+    `checkpoints` are whole states to go on from, oldest first; `best` holds only the weights that validated best.
+    """
+
     step: int = 0
     total_steps: int = 0
     metrics: dict[str, float] = {}
     checkpoints: tuple[CheckpointEntry, ...] = ()
+    best: CheckpointEntry | None = None
     history: tuple[dict[str, float], ...] = ()
 
 
@@ -68,7 +69,10 @@ class StageRecord(_Entry):
 
 
 class SessionRecord(_Entry):
-    """One worker's turn: the last phase it committed in, and from which step to which. Times are unix seconds."""
+    """One worker's turn: the last phase it committed in, and from which step to which. Times are unix seconds.
+
+    `at_step` is how far it was, committed or not, when it last renewed its lease, and `steps_per_s` how fast.
+    """
 
     owner: str
     fence: int
@@ -78,6 +82,15 @@ class SessionRecord(_Entry):
     why: str = ""
     from_step: int | None = None
     to_step: int | None = None
+    at_step: int | None = None
+    steps_per_s: float | None = None
+
+
+class StopNote(_Entry):
+    """Somebody wants the run to stop, and to stay so until somebody starts it again. `at` is unix seconds."""
+
+    by: str
+    at: float
 
 
 class RunRecord(_Entry):
@@ -96,6 +109,7 @@ class RunRecord(_Entry):
     identity: dict[str, Any]
     fence: int = 0
     lease: Lease | None = None
+    stop: StopNote | None = None
     attempts: int = 0
     phases: dict[str, PhaseRecord] = {}
     stages: dict[str, StageRecord] = {}
@@ -112,7 +126,7 @@ class RunRecord(_Entry):
             content = json.loads(data)
             version = content["schema_version"]
             if version <= SCHEMA_VERSION:
-                return cls.model_validate(content)
+                return cls.model_validate(_migrated(content))
         except (ValueError, TypeError, KeyError) as error:
             raise RunConflict(
                 f"{where} is not a readable run record ({error}); restore an earlier version of the object, "
@@ -122,6 +136,19 @@ class RunRecord(_Entry):
             f"{where} has schema {version} and this VoiceFlow reads up to {SCHEMA_VERSION}; upgrade VoiceFlow, "
             "or choose another --run-id"
         )
+
+
+def _migrated(content: dict[str, Any]) -> dict[str, Any]:
+    """The record as today's schema writes it. It reaches the store with the next change, of whatever kind."""
+    if content["schema_version"] == 1:  # the best checkpoint was a whole state among the others, and phases had a status
+        for phase in content["phases"].values():
+            del phase["status"]
+            entries = phase["checkpoints"]
+            flagged = [entry for entry in entries if entry.pop("best")]
+            phase["best"] = flagged[-1] if flagged else None
+            phase["checkpoints"] = entries[-2:]
+        content["schema_version"] = 2
+    return content
 
 
 def checked_name(name: str, what: str = "run id") -> str:

@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Callable
 
-from voiceflow_model.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable
+from voiceflow_model.errors import ObjectNotFound, PreconditionFailed, RunConflict, StoreUnavailable
 from voiceflow_model.runs.record import RunRecord, record_path
 from voiceflow_model.store.protocol import ABSENT, Blob, Store
 
 _ROUNDS = 50
+RECORD_GONE = "restore the object from the bucket's versions, or start another --run-id"
 
 
 class RecordFile:
@@ -30,12 +31,15 @@ class RecordFile:
             return self._adopt(self.store.read(self.path))
 
     def read_or_create(self, fresh: RunRecord) -> RunRecord:
-        """The record in the store, which is `fresh` when there was none; of two creators one wins and both read it."""
+        """The record in the store, which is `fresh` when there was none; of two creators one wins and both read it.
+
+        Raises RunConflict when checkpoints lie there without a record: a run whose record is gone is not begun anew.
+        """
         with self._lock:
             try:
                 return self.read()
             except ObjectNotFound:
-                pass
+                self._refuse_leftovers()
             data = fresh.to_bytes()
             try:
                 return self._adopt(Blob(data, self.store.write(self.path, data, if_generation=ABSENT)))
@@ -62,6 +66,15 @@ class RecordFile:
         raise StoreUnavailable(
             f"{self.store.uri(self.path)}: {_ROUNDS} writes in a row were overtaken; see who else writes this run"
         )
+
+    def _refuse_leftovers(self) -> None:
+        folder = self.path.removesuffix("run.json")
+        left = [info.path for info in self.store.list(folder) if info.path.endswith(".safetensors")]
+        if left:
+            raise RunConflict(
+                f"{self.store.uri(self.path)} is gone, and {len(left)} checkpoints of that run are there, as {left[-1]}: "
+                f"it is not begun anew over them; {RECORD_GONE}"
+            )
 
     def _adopt(self, blob: Blob) -> RunRecord:
         self._record = RunRecord.from_bytes(blob.data, self.store.uri(self.path))

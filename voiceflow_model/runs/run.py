@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -15,6 +15,7 @@ from voiceflow_model.runs.lease import acquire
 from voiceflow_model.runs.record import RunRecord
 from voiceflow_model.runs.record_file import RecordFile
 from voiceflow_model.runs.session import Session
+from voiceflow_model.runs.transitions import stop_wanted
 from voiceflow_model.store.protocol import Store
 
 
@@ -105,6 +106,14 @@ class Run:
             session.leave(error)
             raise
         session.leave(None)
+
+
+def forget_stop(store: Store, run_id: str) -> None:
+    """Somebody starts the run again, if it exists, so an earlier request to stop no longer holds."""
+    file = RecordFile(store, run_id)
+    with suppress(ObjectNotFound):
+        if file.read().stop is not None:
+            file.change(lambda record: stop_wanted(record, None))
 
 
 def list_runs(store: Store) -> list[str]:

@@ -1,16 +1,17 @@
 """One worker's turn at a run: it holds the lease, commits checkpoints, finishes stages and says how it ended."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
-from voiceflow_model.errors import LeaseLost, VoiceFlowError, Yielded
+from voiceflow_model.errors import LeaseLost, ObjectNotFound, VoiceFlowError, Yielded
 from voiceflow_model.runs import transitions
-from voiceflow_model.runs.checkpoints import Say, new_entry, prune
+from voiceflow_model.runs.checkpoints import Say, named, new_entry, prune
 from voiceflow_model.runs.record import CheckpointEntry, Lease, RunRecord, RunState, checked_name
-from voiceflow_model.runs.record_file import RecordFile
+from voiceflow_model.runs.record_file import RECORD_GONE, RecordFile
 from voiceflow_model.store.protocol import Store
 
 _RENEW_AFTER = 1 / 3  # of the time to live
+_STOPPED = "this worker stops and writes nothing more"
 
 
 class Session:
@@ -23,6 +24,7 @@ class Session:
     def __init__(self, file: RecordFile, lease: Lease, clock: Callable[[], float], say: Say) -> None:
         self._file, self._lease, self._clock, self._say = file, lease, clock, say
         self._renew_at = self._next_renewal()
+        self._at: tuple[str, int, int, float | None] | None = None
 
     @property
     def store(self) -> Store:
@@ -39,8 +41,13 @@ class Session:
         """This session's number: larger than that of every session before it."""
         return self._lease.fence
 
+    def at(self, phase: str, step: int, steps_per_s: float | None = None) -> None:
+        """Note how far the work is, the first time where it begins; the next write of the record tells it."""
+        begun = self._at[1] if self._at and self._at[0] == phase else step
+        self._at = (phase, begun, step, steps_per_s)
+
     def beat(self) -> None:
-        """Renew the lease when a third of its time has passed; otherwise only a look at the clock. Call every step.
+        """Renew the lease when a third of its time has passed; otherwise only a look at the clock.
 
         Work without a beat for longer than the time to live lets another worker take the run over. A loss that
         another thread's commit met is raised here too, at once.
@@ -61,31 +68,28 @@ class Session:
         metrics: Mapping[str, float],
         history_entry: Mapping[str, float],
         metric: float | None = None,
-        best: bool = False,
+        best_weights: bytes | None = None,
     ) -> CheckpointEntry:
         """Make `payload` the phase's checkpoint of `step`; when this returns, a resume starts from here or later.
 
-        Keeps the last two and the best. `best` says that `metric` is the best so far.
+        Keeps the last two, and the last `best_weights`: those of a step whose `metric` was the best so far.
         """
         checked_name(phase, "phase")
         self.beat()  # a worker that slept through its lease learns it before it uploads anything
         record = self._file.record
-        entry = new_entry(record, phase, step, payload, metric=metric, best=best)
-        # Payload first, record last: a checkpoint exists when the record names it, so what the record names exists.
-        if all(old.path != entry.path for old in self._checkpoints(record, phase)):
-            self.store.write(entry.path, payload)
+        entry = new_entry(record, phase, step, payload, metric=metric)
+        best = best_weights and new_entry(record, phase, step, best_weights, metric=metric, weights=True)
+        # Payloads first, record last: a checkpoint exists when the record names it, so what the record names exists.
+        there = {old.path for old in named(record, phase)}
+        for each, data in ((entry, payload), (best, best_weights)):
+            if each and data and each.path not in there:
+                self.store.write(each.path, data)
         after = self._change(
-            lambda now: transitions.committed(now, phase, entry, total_steps, metrics, history_entry),
+            lambda now: transitions.committed(now, phase, entry, total_steps, metrics, history_entry, best or None),
         )
         # Deletion follows the record: nothing that a record names is ever missing.
-        prune(self.store, after, phase, self._say)
-        return after.phases[phase].checkpoints[-1]
-
-    def finish_phase(
-        self, phase: str, metrics: Mapping[str, float] | None = None, status: Literal["done", "failed"] = "done"
-    ) -> None:
-        """Close a phase; its checkpoints stay."""
-        self._change(lambda now: transitions.phase_finished(now, phase, status, metrics or {}))
+        prune(self.store, after, self._say)
+        return entry
 
     def finish_stage(self, name: str, key: str, result: Mapping[str, Any]) -> None:
         """Store a stage's JSON result under the key of its inputs and settings."""
@@ -116,11 +120,15 @@ class Session:
             if not self._holds(record):
                 raise LeaseLost(_lost(record, self._lease))
             renewed = self._lease.model_copy(update={"expires_at": self._clock() + self._lease.ttl_s})
-            return change(record.model_copy(update={"lease": renewed}))
+            record = record.model_copy(update={"lease": renewed})
+            return change(transitions.seen_at(record, *self._at) if self._at else record)
 
         # The swap is what makes this safe: a worker that was taken over holds an old generation, so its write fails,
         # it reads the new holder's record, and `ours` stops it.
-        after = self._file.change(ours)
+        try:
+            after = self._file.change(ours)
+        except ObjectNotFound as error:
+            raise LeaseLost(f"{self.store.uri(self._file.path)} was deleted: {_STOPPED}; {RECORD_GONE}") from error
         self._renew_at = self._next_renewal()
         return after
 
@@ -129,10 +137,6 @@ class Session:
 
     def _next_renewal(self) -> float:
         return self._clock() + self._lease.ttl_s * _RENEW_AFTER
-
-    @staticmethod
-    def _checkpoints(record: RunRecord, phase: str) -> tuple[CheckpointEntry, ...]:
-        return record.phases[phase].checkpoints if phase in record.phases else ()
 
 
 def _may_continue(error: BaseException) -> bool:
@@ -143,6 +147,6 @@ def _may_continue(error: BaseException) -> bool:
 def _lost(record: RunRecord, mine: Lease) -> str:
     holder = f"{record.lease.owner} (fence {record.lease.fence})" if record.lease else f"nobody ({record.state})"
     return (
-        f"the lease of run {record.run_id} (fence {mine.fence}) is gone, its holder is now {holder}; this worker stops "
-        "and writes nothing more. The run goes on there; start this worker again only to wait for it"
+        f"the lease of run {record.run_id} (fence {mine.fence}) is gone, its holder is now {holder}: {_STOPPED}. The run "
+        "goes on there; start this worker again only to wait for it"
     )

@@ -10,11 +10,11 @@ from voiceflow_model.runs.record import (
     CheckpointEntry,
     Lease,
     PhaseRecord,
-    PhaseStatus,
     RunRecord,
     RunState,
     SessionRecord,
     StageRecord,
+    StopNote,
 )
 
 KEPT_CHECKPOINTS = 2
@@ -47,6 +47,16 @@ def released(record: RunRecord, state: RunState, why: str, now: float) -> RunRec
     return ended.model_copy(update={"state": state, "why": why, "lease": None})
 
 
+def stop_wanted(record: RunRecord, note: StopNote | None) -> RunRecord:
+    """The record with a request to stop, or with none. Who holds it reads the request when renewing the lease."""
+    return record.model_copy(update={"stop": note})
+
+
+def seen_at(record: RunRecord, phase: str, from_step: int, step: int, steps_per_s: float | None) -> RunRecord:
+    """The record with how far its holder is, committed or not, and where it began."""
+    return _in_session(record, phase=phase, from_step=from_step, at_step=step, steps_per_s=steps_per_s)
+
+
 def committed(
     record: RunRecord,
     phase: str,
@@ -54,42 +64,33 @@ def committed(
     total_steps: int,
     metrics: Mapping[str, float],
     point: Mapping[str, float],
+    best: CheckpointEntry | None = None,
 ) -> RunRecord:
-    """The record naming one more checkpoint, and of the older ones the last and the best.
+    """The record naming one more checkpoint beside the one before, and new best weights if there are any.
 
     Checkpoints and points of this step or later belong to a time line that was left (a fallback to an older
-    checkpoint), so they go; a repeated commit of the best step stays the best.
+    checkpoint), so they go. Of other phases that are finished only the best weights stay: nobody goes on from there.
     """
     before = record.phases.get(phase, PhaseRecord())
-    again = next((old for old in before.checkpoints if old.step == entry.step and old.best), None)
-    if again and not entry.best:
-        entry = entry.model_copy(update={"best": True, "metric": again.metric})
     older = [old for old in before.checkpoints if old.step < entry.step]
-    if entry.best:
-        older = [old.model_copy(update={"best": False}) for old in older]
-    recent = KEPT_CHECKPOINTS - 1
-    kept = [old for old in older[:-recent] if old.best] + older[-recent:]
     after = before.model_copy(
         update={
-            "status": "running",
             "step": entry.step,
             "total_steps": total_steps,
             "metrics": {**before.metrics, **_floats(metrics)},
-            "checkpoints": (*kept, entry),
+            "checkpoints": (*older, entry)[-KEPT_CHECKPOINTS:],
+            "best": best or before.best,
             "history": _with_point(before.history, {**_floats(point), "step": float(entry.step)}),
         }
     )
     session = record.sessions[-1]
     from_step = session.from_step if session.phase == phase else before.step
     record = _in_session(record, phase=phase, from_step=from_step, to_step=entry.step)
-    return record.model_copy(update={"attempts": 0, "phases": {**record.phases, phase: after}})
-
-
-def phase_finished(record: RunRecord, phase: str, status: PhaseStatus, metrics: Mapping[str, float]) -> RunRecord:
-    """The record with a phase closed."""
-    before = record.phases.get(phase, PhaseRecord())
-    after = before.model_copy(update={"status": status, "metrics": {**before.metrics, **_floats(metrics)}})
-    return record.model_copy(update={"attempts": 0, "phases": {**record.phases, phase: after}})
+    others = {
+        name: other.model_copy(update={"checkpoints": ()}) if name in record.stages and other.best else other
+        for name, other in record.phases.items()
+    }
+    return record.model_copy(update={"attempts": 0, "phases": {**others, phase: after}})
 
 
 def stage_finished(record: RunRecord, name: str, key: str, result: Mapping[str, Any], now: float) -> RunRecord:

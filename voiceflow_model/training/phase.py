@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from voiceflow_model.data.walk import Walk
 from voiceflow_model.errors import CheckpointCorrupt, Yielded
 from voiceflow_model.network.model import parameter_count
 from voiceflow_model.runs.checkpoints import best, newest
+from voiceflow_model.runs.saver import Commit, Saver
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
 from voiceflow_model.training.hardware import Hardware, choose_hardware
@@ -57,8 +59,9 @@ def train_phase(
     with (
         _stream(config, phase, corpus, names, state.stream) as stream,
         Stepper(state, config.training, total, threads=hardware.threads, dtype=hardware.dtype) as step,
+        Saver(config.session.store_patience_s, listener.say) as saver,
     ):
-        loop = _Loop(config, phase, session, state, total, held_out, listener)
+        loop = _Loop(config, phase, session, saver, state, total, held_out, listener)
         while state.step < total:
             batches = stream.take(lambda: stop.at_once)
             if batches is not None:
@@ -66,13 +69,15 @@ def train_phase(
                 state.stream = stream.state
                 loop.after(report)
             if stop.reason and state.step < total:  # after a step: even the shortest session makes progress
-                loop.commit()
+                loop.save()
+                saver.settle()
                 raise Yielded(
                     f"{phase} stopped at step {state.step} of {total}: {stop.reason}; the same command continues"
                 )
         if not state.accuracy:
             loop.validate()
-        checkpoint = loop.commit()
+        loop.save()
+        saver.settle()
     return PhaseResult(
         phase=phase,
         steps=state.step,
@@ -80,7 +85,7 @@ def train_phase(
         speakers=len(names.names),
         parameters=parameter_count(state.model),
         accuracy=Accuracy.model_validate(state.accuracy),
-        checkpoint=checkpoint,
+        checkpoint=loop.checkpoint(),
         undecodable=dict(stream.broken),
         curve=tuple(state.history),
     )
@@ -94,16 +99,18 @@ class _Loop:
         config: RunConfig,
         phase: Phase,
         session: Session,
+        saver: Saver,
         state: TrainState,
         total: int,
         held_out: ValidationSet,
         listener: Listener,
     ) -> None:
         self.config, self.phase, self.session, self.state, self.total = config, phase, session, state, total
-        self.held_out, self.listener = held_out, listener
+        self.saver, self.held_out, self.listener = saver, held_out, listener
         self.pace = Pace(config.training.batch_size)
         self.per_epoch = config.steps_per_epoch(phase)
-        self.saved_at, self.saved_step = time.monotonic(), state.step
+        self.saved_at, self.saved_step = time.monotonic(), state.step if self.checkpoint() else -1
+        session.at(phase, state.step)
 
     def after(self, report: StepReport) -> None:
         """Book a step that was taken."""
@@ -111,14 +118,17 @@ class _Loop:
         state.smooth(report._asdict())
         if state.step % max(1, self.total // _CURVE_POINTS) == 0 or state.step == self.total:
             state.history.append({"step": state.step, **state.smoothed})
-        self.listener.tick(self.pace.tick(self.phase, state.step, self.total, epoch, report))
+        tick = self.pace.tick(self.phase, state.step, self.total, epoch, report)
+        self.listener.tick(tick)
+        self.session.at(self.phase, state.step, tick.examples_per_s / self.config.training.batch_size)
         epoch_ends = state.step % self.per_epoch == 0
         settings = self.config.phase(self.phase)
         if epoch_ends and (epoch % settings.validate_every_epochs == 0 or state.step == self.total):
             self.validate()
         due = state.step - self.saved_step >= self.config.session.save_every_steps
         if epoch_ends or due or time.monotonic() - self.saved_at >= self.config.session.save_every_s:
-            self.commit()
+            self.save()
+        self.saver.check()
 
     def validate(self) -> None:
         """Measure the averaged model on what it never saw."""
@@ -131,31 +141,45 @@ class _Loop:
         self.listener.validated(self.phase, -(-state.step // self.per_epoch), accuracy)
         self.pace.skip()
 
-    def commit(self) -> str:
-        """Save; when this returns, any worker resumes here or later. Returns the checkpoint's address."""
+    def save(self) -> None:
+        """Begin to save what was not saved yet; when the saver has settled, any worker resumes here or later."""
         state = self.state
-        if self.saved_step != state.step or not self._checkpoint():
+        if self.saved_step != state.step:
             judged = state.validated_step == state.step
             score = Accuracy.model_validate(state.accuracy).score if judged else None
             leads = score is not None and score >= state.best
             if leads and score is not None:
                 state.best = score
-            self.session.commit(
-                self.phase,
-                state.step,
-                self.total,
-                state.to_bytes(),
-                metrics={**state.smoothed, **state.accuracy},
-                history_entry={"step": state.step, **state.smoothed},
-                metric=score,
-                best=leads,
-            )
+            self.saver.save(self._commit(score, leads))
             self.saved_step = state.step
         self.saved_at = time.monotonic()
-        self.pace.skip()
-        return self._checkpoint()
 
-    def _checkpoint(self) -> str:
+    def _commit(self, score: float | None, leads: bool) -> Commit:
+        """What takes the store's time: all of it from a copy of the state."""
+        step, copied = self.state.step, self.state.snapshot()
+        smoothed, accuracy = dict(self.state.smoothed), dict(self.state.accuracy)
+
+        @cache  # a second try writes the same bytes
+        def payloads() -> tuple[bytes, bytes | None]:
+            return copied.to_bytes(), copied.weights_to_bytes() if leads else None
+
+        def commit() -> None:
+            payload, best_weights = payloads()
+            self.session.commit(
+                self.phase,
+                step,
+                self.total,
+                payload,
+                metrics={**smoothed, **accuracy},
+                history_entry={"step": step, **smoothed},
+                metric=score,
+                best_weights=best_weights,
+            )
+
+        return commit
+
+    def checkpoint(self) -> str:
+        """Address of what was saved of this very step, or ""."""
         phase = self.session.record.phases.get(self.phase)
         entries = [e for e in phase.checkpoints if e.step == self.state.step] if phase else []
         return self.session.store.uri(entries[-1].path) if entries else ""

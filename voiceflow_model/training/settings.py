@@ -36,4 +36,6 @@ class SessionConfig(Section):
     session_minutes: float | None = Field(None, gt=0, description="yield after this long (Colab: 690)")
     save_every_steps: int = Field(100, ge=1)
     save_every_s: float = Field(300.0, gt=0)
+    store_patience_s: float = Field(600.0, ge=0, description="a store that is away is tried for so long")
     lease_ttl_s: float = Field(60.0, gt=1)
+    watch_preemption: bool = Field(False, description="on Google Compute Engine: ask whether this machine is taken away")

@@ -3,7 +3,7 @@
 import copy
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -16,6 +16,7 @@ from voiceflow_model.training.losses import SpeakerLoss
 from voiceflow_model.training.settings import TrainingConfig
 
 SCHEMA_VERSION = 1
+_WEIGHTS = ("ema.", "speakers.")
 _POSITION = ("step", "stream", "smoothed", "history", "accuracy", "validated_step", "best")
 
 
@@ -83,18 +84,20 @@ class TrainState:
             named |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
         return named
 
-    def to_bytes(self) -> bytes:
-        """The checkpoint: safetensors, its JSON in the header. Bytes of equal states are equal."""
+    def snapshot(self) -> "Snapshot":
+        """A copy in RAM, which training may leave behind."""
         facts = {
             "schema_version": SCHEMA_VERSION,
             "config_hash": self.config_hash,
             "scaler": self.scaler.state_dict(),
             **{name: getattr(self, name) for name in _POSITION},
         }
-        # clone: safetensors refuses shared memory, and the copy is what an upload may take its time with
         tensors = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in self.tensors().items()}
-        data: bytes = safetensors.torch.save(tensors, {"voiceflow": json.dumps(facts)})
-        return data
+        return Snapshot(tensors, json.dumps(facts))
+
+    def to_bytes(self) -> bytes:
+        """The checkpoint as of now."""
+        return self.snapshot().to_bytes()
 
     def load_bytes(self, data: bytes) -> None:
         """Become the saved state. Raises CheckpointCorrupt or RunConflict; never unpickles anything."""
@@ -129,6 +132,22 @@ class TrainState:
         self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         if same_speakers:
             _load(self.speakers, tensors, "speakers.")
+
+
+class Snapshot(NamedTuple):
+    """What a `TrainState` was at some step: tensors under stable names, and the rest as JSON."""
+
+    tensors: dict[str, Tensor]
+    facts: str
+
+    def to_bytes(self) -> bytes:
+        """The checkpoint: safetensors, its JSON in the header. Bytes of equal states are equal."""
+        data: bytes = safetensors.torch.save(self.tensors, {"voiceflow": self.facts})
+        return data
+
+    def weights_to_bytes(self) -> bytes:
+        """The averaged weights and the speakers alone: what another phase, or an export, begins with."""
+        return self._replace(tensors={k: v for k, v in self.tensors.items() if k.startswith(_WEIGHTS)}).to_bytes()
 
 
 def read_checkpoint(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
