@@ -1,13 +1,14 @@
 import pytest
 
 from voiceflow_model.errors import CheckpointCorrupt, StoreUnavailable
-from voiceflow_model.runs.checkpoints import best, newest
+from voiceflow_model.runs.checkpoints import best, named, newest
 from voiceflow_model.store.faults import Fault, FaultyStore
 
 
 def commit(session, step: int, is_best: bool = False):
     payload = f"weights of step {step}".encode()
-    return session.commit("train", step, 1000, payload, {"loss": 1 / step}, {"loss": 1 / step}, float(step), is_best)
+    best = payload if is_best else None
+    return session.commit("train", step, 1000, payload, {"loss": 1 / step}, {"loss": 1 / step}, float(step), best)
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def trained(world):
 
 
 def damage(world, step: int, how: str) -> None:
-    entry = next(entry for entry in world.run().record.phases["train"].checkpoints if entry.step == step)
+    entry = next(entry for entry in named(world.run().record, "train") if entry.step == step)
     data = world.store.read(entry.path).data
     if how == "missing":
         world.store.delete(entry.path)
@@ -59,7 +60,7 @@ def test_a_damaged_best_falls_back_to_the_newest_loudly(trained) -> None:
 
 
 def test_nothing_good_left_names_the_objects_and_the_command(trained) -> None:
-    for step, how in ((200, "flipped"), (300, "torn"), (400, "missing")):
+    for step, how in ((300, "torn"), (400, "missing")):
         damage(trained, step, how)
     with pytest.raises(CheckpointCorrupt, match=r"step-00000400-f1.*missing.*voiceflow status"):
         newest(trained.store, trained.run().record, "train", trained.said.append)
@@ -76,13 +77,15 @@ def test_after_a_fallback_the_damaged_time_line_is_left(trained) -> None:
     with trained.lease() as session:
         commit(session, 350)
         assert found(trained) == 350
-    assert [entry.step for entry in trained.run().record.phases["train"].checkpoints] == [200, 300, 350]
+    assert [entry.step for entry in trained.run().record.phases["train"].checkpoints] == [300, 350]
 
 
 def test_the_store_holds_what_the_record_names_and_nothing_else(trained) -> None:
-    named = {entry.path for entry in trained.run().record.phases["train"].checkpoints}
-    assert {info.path for info in trained.store.list("runs/demo/train/")} == named
-    assert named == {f"runs/demo/train/step-{step:08d}-f1.safetensors" for step in (200, 300, 400)}
+    there = {info.path for info in trained.store.list("runs/demo/train/")}
+    assert there == {entry.path for entry in named(trained.run().record, "train")}
+    assert there == {
+        f"runs/demo/train/step-{name}.safetensors" for name in ("00000200-f1-weights", "00000300-f1", "00000400-f1")
+    }
 
 
 def test_payloads_that_a_killed_worker_never_recorded_are_swept(trained) -> None:
@@ -93,7 +96,7 @@ def test_payloads_that_a_killed_worker_never_recorded_are_swept(trained) -> None
     names = [info.path.rsplit("/")[-1] for info in trained.store.list("runs/demo/train/")]
     assert names == [
         "notes.txt",
-        "step-00000200-f1.safetensors",
+        "step-00000200-f1-weights.safetensors",
         "step-00000400-f1.safetensors",
         "step-00000450-f2.safetensors",
     ]

@@ -9,6 +9,7 @@ from voiceflow_model.store import open_store
 from voiceflow_model.store.faults import Fault, FaultyStore
 
 LAST = 5
+BEST = b"best weights"
 
 
 class Killed(BaseException):
@@ -24,19 +25,27 @@ def work(world, store, committed: list[int]) -> None:
         assert step >= max(committed, default=0), "a commit that had returned was lost"
         while step < LAST:
             step += 1
-            session.commit("train", step, LAST, b"weights %d" % step, {}, {"loss": 1 / step}, best=step == 1)
+            session.commit(
+                "train",
+                step,
+                LAST,
+                b"weights %d" % step,
+                {},
+                {"loss": 1 / step},
+                best_weights=BEST if step == 1 else None,
+            )
             committed.append(step)
             world.clock.now += 25
             session.beat()
-        session.finish_phase("train")
         session.release("done", "trained")
 
 
 def assert_finished(world) -> None:
     record = world.run().record
-    assert (record.state, record.lease, record.phases["train"].status) == ("done", None, "done")
-    entries = record.phases["train"].checkpoints
-    assert [entry.step for entry in entries] == [1, LAST - 1, LAST]
+    assert (record.state, record.lease) == ("done", None)
+    entries, best = record.phases["train"].checkpoints, record.phases["train"].best
+    assert [entry.step for entry in entries] == [LAST - 1, LAST]
+    assert world.store.read(best.path).data == BEST
     assert [point["step"] for point in record.phases["train"].history] == list(range(1, LAST + 1))
     assert all(session.ended_at is not None for session in record.sessions)
     assert world.said == []

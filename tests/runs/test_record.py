@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from voiceflow_model.errors import ConfigError, RunConflict
 from voiceflow_model.runs.record import (
+    SCHEMA_VERSION,
     CheckpointEntry,
     Lease,
     PhaseRecord,
@@ -26,7 +27,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | FLOATS | st.text
 OBJECTS = st.dictionaries(st.text(), JSON, max_size=3)
 RECORDS = st.builds(
     RunRecord,
-    schema_version=st.just(1),
+    schema_version=st.just(SCHEMA_VERSION),
     run_id=st.just("demo"),
     identity=OBJECTS,
     lease=st.none() | st.builds(Lease, ttl_s=FLOATS, expires_at=FLOATS),
@@ -47,9 +48,20 @@ def test_a_metric_that_is_not_a_number_survives_json() -> None:
 
 
 def test_a_newer_schema_asks_for_an_upgrade() -> None:
-    data = json.dumps({"schema_version": 2, "run_id": "r", "something": "new"}).encode()
+    data = json.dumps({"schema_version": SCHEMA_VERSION + 1, "run_id": "r", "something": "new"}).encode()
     with pytest.raises(RunConflict, match="upgrade VoiceFlow"):
         RunRecord.from_bytes(data, "gs://b/runs/r/run.json")
+
+
+def test_a_record_of_the_first_schema_is_read_as_one_of_today() -> None:
+    entry = {"path": "p", "bytes": 1, "sha256": "x", "metric": None}
+    entries = [{**entry, "step": step, "best": step == 10} for step in (10, 30, 40)]
+    phase = {"status": "running", "step": 40, "total_steps": 50, "metrics": {}, "checkpoints": entries, "history": []}
+    old = {"schema_version": 1, "run_id": "r", "config_hash": "h", "identity": {}, "phases": {"train": phase}}
+    record = RunRecord.from_bytes(json.dumps(old).encode(), "here")
+    assert record.schema_version == SCHEMA_VERSION
+    assert [entry.step for entry in record.phases["train"].checkpoints] == [30, 40]
+    assert record.phases["train"].best.step == 10
 
 
 @pytest.mark.parametrize(

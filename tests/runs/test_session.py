@@ -3,20 +3,22 @@ import threading
 
 import pytest
 
-from voiceflow_model.errors import ConfigError, LeaseLost, StoreUnavailable
+from voiceflow_model.errors import ConfigError, LeaseLost, RunConflict, StoreUnavailable
 from voiceflow_model.runs.checkpoints import newest
 from voiceflow_model.store.faults import Fault, FaultyStore
 
 
 def test_a_commit_is_in_the_record_with_metrics_and_a_point(world) -> None:
     with world.lease() as session:
-        entry = session.commit("train", 100, 5000, b"weights", {"accuracy": 0.5}, {"loss": 2.0}, metric=0.5, best=True)
+        entry = session.commit("train", 100, 5000, b"weights", {"accuracy": 0.5}, {"loss": 2.0}, 0.5, b"w")
         session.commit("train", 200, 5000, b"weights2", {"der": 0.2}, {"loss": 1.0})
     phase = world.run().record.phases["train"]
-    assert (phase.status, phase.step, phase.total_steps) == ("running", 200, 5000)
+    assert (phase.step, phase.total_steps) == (200, 5000)
     assert phase.metrics == {"accuracy": 0.5, "der": 0.2}
     assert phase.history == ({"loss": 2.0, "step": 100.0}, {"loss": 1.0, "step": 200.0})
-    assert (entry.bytes, entry.metric, entry.best) == (7, 0.5, True)
+    assert (entry.bytes, entry.metric) == (7, 0.5)
+    assert (phase.best.step, phase.best.metric) == (100, 0.5)
+    assert world.store.read(phase.best.path).data == b"w"
     assert world.run().record.sessions[-1].to_step == 200
 
 
@@ -30,16 +32,47 @@ def test_a_finished_stage_counts_only_under_its_key(world) -> None:
         assert session.stage_result("export", "key-1") is None
 
 
-def test_a_finished_phase_keeps_its_checkpoints(world) -> None:
+def test_of_a_finished_phase_the_next_one_keeps_only_the_best_weights(world) -> None:
     with world.lease() as session:
-        session.commit("train", 100, 100, b"weights", {"loss": 1.0}, {})
-        session.finish_phase("train", {"accuracy": 0.9})
-        session.finish_phase("validate", status="failed")
-    phases = world.run().record.phases
-    assert phases["train"].status == "done"
-    assert phases["train"].metrics == {"loss": 1.0, "accuracy": 0.9}
-    assert len(phases["train"].checkpoints) == 1
-    assert phases["validate"].status == "failed"
+        session.commit("validate", 100, 100, b"state", {}, {}, 0.9, b"weights")
+        session.finish_stage("validate", "key", {})
+        assert len(world.store.list("runs/demo/validate/")) == 2
+        session.commit("train", 1, 100, b"first", {}, {})
+    assert [world.store.read(info.path).data for info in world.store.list("runs/demo/validate/")] == [b"weights"]
+
+
+def test_a_phase_that_is_not_finished_keeps_its_checkpoints_beside_another(world) -> None:
+    with world.lease() as session:
+        session.commit("validate", 50, 100, b"state", {}, {}, 0.9, b"weights")
+        session.commit("train", 1, 100, b"first", {}, {})
+    assert newest(world.store, world.run().record, "validate")[1] == b"state"
+
+
+def test_the_record_tells_where_a_session_began_and_how_far_it_is(world) -> None:
+    with world.lease() as session:
+        session.at("train", 10)
+        session.at("train", 14, 2.5)
+        session.renew()
+        (seen,) = world.run().record.sessions
+        assert (seen.phase, seen.from_step, seen.at_step, seen.to_step, seen.steps_per_s) == (
+            "train",
+            10,
+            14,
+            None,
+            2.5,
+        )
+        session.commit("train", 15, 100, b"w", {}, {})
+    (seen,) = world.run().record.sessions
+    assert (seen.from_step, seen.at_step, seen.to_step) == (10, 14, 15)
+
+
+def test_a_record_that_was_deleted_stops_its_worker_and_is_not_begun_anew(world) -> None:
+    with pytest.raises(LeaseLost, match=r"run\.json was deleted.*restore the object"), world.lease() as session:
+        session.commit("train", 1, 100, b"w", {}, {})
+        world.store.delete("runs/demo/run.json")
+        session.commit("train", 2, 100, b"w", {}, {})
+    with pytest.raises(RunConflict, match=r"run\.json is gone, and 2 checkpoints of that run are there"):
+        world.run()
 
 
 def test_an_impossible_phase_name_is_refused(world) -> None:
@@ -57,7 +90,7 @@ def test_a_worker_paused_beyond_its_lease_writes_nothing_after_a_takeover(world)
     before = [(info, world.store.read(info.path)) for info in world.store.list()]
     with pytest.raises(LeaseLost, match="second"):
         paused.commit("train", 300, 1000, b"late", {}, {})
-    for call in (paused.beat, lambda: paused.finish_stage("train", "key", {}), lambda: paused.finish_phase("train")):
+    for call in (paused.beat, lambda: paused.finish_stage("train", "key", {}), paused.renew):
         with pytest.raises(LeaseLost):
             call()
     paused.release("failed", "late")
@@ -103,7 +136,7 @@ def test_a_loss_met_by_the_uploading_thread_reaches_the_next_beat(world) -> None
 
     def upload() -> None:
         with contextlib.suppress(LeaseLost):
-            first.finish_phase("train")
+            first.renew()
 
     uploader = threading.Thread(target=upload)
     uploader.start()

@@ -7,13 +7,15 @@ from voiceflow_model.cli.doctor import doctor
 from voiceflow_model.cli.evaluate import evaluate
 from voiceflow_model.cli.exits import reported
 from voiceflow_model.cli.export import export
+from voiceflow_model.cli.fsck import fsck
 from voiceflow_model.cli.mirror import mirror
 from voiceflow_model.cli.peek import peek
 from voiceflow_model.cli.score import score
 from voiceflow_model.cli.status import status
+from voiceflow_model.cli.stop import stop
 from voiceflow_model.cli.train import train
 
-COMMANDS = (train, evaluate, export, diarize, score, peek, mirror, status, doctor)
+COMMANDS = (train, evaluate, export, diarize, score, peek, mirror, status, stop, fsck, doctor)
 
 app = typer.Typer(
     name="voiceflow",

@@ -140,7 +140,9 @@ class RunRecord(_Entry):
 
 def _migrated(content: dict[str, Any]) -> dict[str, Any]:
     """The record as today's schema writes it. It reaches the store with the next change, of whatever kind."""
-    if content["schema_version"] == 1:  # the best checkpoint was a whole state among the others, and phases had a status
+    if (
+        content["schema_version"] == 1
+    ):  # the best checkpoint was a whole state among the others, and phases had a status
         for phase in content["phases"].values():
             del phase["status"]
             entries = phase["checkpoints"]

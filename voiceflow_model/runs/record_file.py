@@ -72,8 +72,8 @@ class RecordFile:
         left = [info.path for info in self.store.list(folder) if info.path.endswith(".safetensors")]
         if left:
             raise RunConflict(
-                f"{self.store.uri(self.path)} is gone, and {len(left)} checkpoints of that run are there, as {left[-1]}: "
-                f"it is not begun anew over them; {RECORD_GONE}"
+                f"{self.store.uri(self.path)} is gone, and {len(left)} checkpoints of that run are there, as "
+                f"{left[-1]}: it is not begun anew over them; {RECORD_GONE}"
             )
 
     def _adopt(self, blob: Blob) -> RunRecord:

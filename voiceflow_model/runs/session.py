@@ -147,6 +147,6 @@ def _may_continue(error: BaseException) -> bool:
 def _lost(record: RunRecord, mine: Lease) -> str:
     holder = f"{record.lease.owner} (fence {record.lease.fence})" if record.lease else f"nobody ({record.state})"
     return (
-        f"the lease of run {record.run_id} (fence {mine.fence}) is gone, its holder is now {holder}: {_STOPPED}. The run "
-        "goes on there; start this worker again only to wait for it"
+        f"the lease of run {record.run_id} (fence {mine.fence}) is gone, its holder is now {holder}: {_STOPPED}. The "
+        "run goes on there; start this worker again only to wait for it"
     )

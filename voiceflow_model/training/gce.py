@@ -11,7 +11,9 @@ _TIMEOUT_S = 5.0
 
 
 @contextmanager
-def watched(preempted: Callable[[str], object], say: Callable[[str], object], every_s: float = _EVERY_S) -> Iterator[None]:
+def watched(
+    preempted: Callable[[str], object], say: Callable[[str], object], every_s: float = _EVERY_S
+) -> Iterator[None]:
     """Ask the machine's metadata server every second; call `preempted(reason)` once when it says so.
 
     A machine has 30 s then, in which it also gets SIGTERM, though not every container passes that on.

@@ -38,4 +38,6 @@ class SessionConfig(Section):
     save_every_s: float = Field(300.0, gt=0)
     store_patience_s: float = Field(600.0, ge=0, description="a store that is away is tried for so long")
     lease_ttl_s: float = Field(60.0, gt=1)
-    watch_preemption: bool = Field(False, description="on Google Compute Engine: ask whether this machine is taken away")
+    watch_preemption: bool = Field(
+        False, description="on Google Compute Engine: ask whether this machine is taken away"
+    )
