@@ -1,67 +1,134 @@
 """kill -9 at arbitrary moments, again and again, costs at most a save interval and changes not one bit."""
 
+import json
+import multiprocessing
+import os
 import random
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
-from training_process import PATIENCE_S, SAVE_EVERY, await_session, record_in, start, train
+from training_process import PATIENCE_S, record_in, train
 
+from voiceflow_model.runs.record import RunRecord
 from voiceflow_model.store import open_store
 
-KILLS = 3
-STEPS = 48
+KILLS = 20
+SAVE_EVERY = 6
+STEPS = 240
+# Each session is a process of its own, forked from a server that has imported torch and run nothing: saves seconds.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["voiceflow_model.stages", "voiceflow_model.cli.app"])
 
 
-def survive(tiny: str, folder: Path, env: dict[str, str], seed: int) -> str:
-    """Train to the end through kills, each session with other threads; the store."""
-    rng, store, log = random.Random(seed), f"file://{folder}", folder.with_suffix(".log")
-    for number in range(KILLS):
-        before = record_in(store)
-        threads = (f"session.threads={1 + number % 2}", f"stream.decode_threads={rng.randint(1, 4)}")
-        process = start(train(tiny, store, *threads), env, log)
-        try:
-            await_session(process, store, before.fence if before else 0, log, commits=rng.randint(0, 5))
-            time.sleep(rng.uniform(0, 0.06))
-        finally:
+def voiceflow(arguments: list[str], env: dict[str, str], log: str, at: Any) -> None:
+    """`voiceflow ...` in this process, which also tells each step that it takes."""
+    with open(log, "ab") as sink:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+    os.environ.update(env)
+    from flows.cli import main
+    from voiceflow_model.runs.session import Session
+
+    note = Session.at
+
+    def at_step(self: Session, phase: str, step: int, steps_per_s: float | None = None) -> None:
+        note(self, phase, step, steps_per_s)
+        at.value = step
+
+    Session.at = at_step  # type: ignore[method-assign]
+    sys.argv = ["voiceflow", *arguments]
+    main()
+
+
+@dataclass
+class Chain:
+    """A run that is killed again and again; `lost` holds the steps that each kill cost."""
+
+    config: str
+    store: str
+    env: dict[str, str]
+    log: Path
+    seed: int
+    lost: list[int]
+
+    def start(self, threads: int, decode_threads: int) -> tuple[BaseProcess, Any]:
+        at = PROCESSES.Value("q", -1, lock=False)
+        settings = (
+            f"session.threads={threads}", f"stream.decode_threads={decode_threads}",
+            f"session.save_every_steps={SAVE_EVERY}", "phases.train.windows_per_epoch=480",
+        )  # fmt: skip
+        arguments = train(self.config, self.store, *settings)
+        process = PROCESSES.Process(target=voiceflow, args=(arguments, self.env, str(self.log), at))
+        process.start()
+        return process, at
+
+    def survive(self) -> RunRecord:
+        """Train to the end through KILLS kills, each session with other threads."""
+        rng = random.Random(self.seed)
+        for number in range(KILLS):
+            began = self.committed()
+            process, at = self.start(1 + number % 2, rng.randint(1, 4))
+            until, deadline = began + rng.randint(0, 2 * STEPS // KILLS - 6), time.monotonic() + PATIENCE_S
+            while at.value < until and process.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.02))
             process.kill()
-        assert process.wait() == -signal.SIGKILL, "finished before it could be killed: give the test more steps"
-    finish(train(tiny, store, "session.threads=2", "stream.decode_threads=3"), env, log)
-    return store
+            process.join()
+            assert process.exitcode == -signal.SIGKILL, f"ended by itself: give the test more steps\n{self.said()}"
+            self.lost.append(max(0, at.value - self.committed()))
+        return self.finish()
 
-
-def finish(arguments: list[str], env: dict[str, str], log: Path) -> None:
-    assert start(arguments, env, log).wait(PATIENCE_S) == 0, log.read_text()
-
-
-def final_checkpoint(store: str) -> bytes:
-    record = record_in(store)
-    assert record is not None
-    last = record.phases["train"].checkpoints[-1]
-    assert last.step == STEPS
-    return open_store(store).read(last.path).data
-
-
-def test_killed_again_and_again_training_ends_in_the_very_same_bits(
-    tiny: str, tmp_path: Path, subprocess_env: dict[str, str]
-) -> None:
-    with ThreadPoolExecutor(2) as side_by_side:
-        chains = [
-            side_by_side.submit(survive, tiny, tmp_path / f"killed-{seed}", subprocess_env, seed) for seed in (1, 2)
-        ]
-        calm, log = f"file://{tmp_path / 'calm'}", tmp_path / "calm.log"
-        finish(train(tiny, calm), subprocess_env, log)
-        stores = [chain.result() for chain in chains]
-    undisturbed = final_checkpoint(calm)
-    for store in stores:
-        assert final_checkpoint(store) == undisturbed
-        record = record_in(store)
+    def finish(self) -> RunRecord:
+        process, _ = self.start(2, 3)
+        process.join(PATIENCE_S)
+        assert process.exitcode == 0, self.said()
+        record = record_in(self.store)
         assert record is not None
+        return record
+
+    def committed(self) -> int:
+        record = record_in(self.store)
+        return record.phases["train"].step if record and "train" in record.phases else 0
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+
+def result(store: str, record: RunRecord) -> tuple[bytes, bytes, dict[str, float], dict[str, Any]]:
+    """The final state (weights, averages, optimizer), the best weights, metrics, and the stage's own result."""
+    phase = record.phases["train"]
+    last, best = phase.checkpoints[-1], phase.best
+    assert last.step == STEPS
+    assert best is not None
+    outcome = {key: value for key, value in record.stages["train"].result.items() if key != "checkpoint"}
+    return open_store(store).read(last.path).data, open_store(store).read(best.path).data, phase.metrics, outcome
+
+
+def test_killed_twenty_times_training_ends_in_the_very_same_bits(
+    tiny: str, tmp_path: Path, gcs_url: str, subprocess_env: dict[str, str]
+) -> None:
+    stores = {"calm": f"file://{tmp_path / 'calm'}", "folder": f"file://{tmp_path / 'killed'}", "bucket": gcs_url}
+    env = {**subprocess_env, "STORAGE_EMULATOR_HOST": os.environ["STORAGE_EMULATOR_HOST"]}
+    chains = {
+        name: Chain(tiny, store, env, tmp_path / f"{name}.log", number, [])
+        for number, (name, store) in enumerate(stores.items())
+    }
+    with ThreadPoolExecutor(2) as side_by_side:
+        killed = {name: side_by_side.submit(chains[name].survive) for name in ("folder", "bucket")}
+        undisturbed = result(stores["calm"], chains["calm"].finish())
+        records = {name: each.result() for name, each in killed.items()}
+    for name, record in records.items():
+        assert result(stores[name], record) == undisturbed, name
         assert [session.why.endswith("died") for session in record.sessions] == [True] * KILLS + [False]
-        saved = [0, *(int(point["step"]) for point in record.phases["train"].history)]
-        assert max(after - before for before, after in pairwise(saved)) <= SAVE_EVERY
+        assert max(chains[name].lost) <= SAVE_EVERY, f"{name}: {chains[name].lost}"
         committed = [session for session in record.sessions if session.to_step is not None]
         assert (committed[0].from_step, committed[-1].to_step) == (0, STEPS)
         assert all(after.from_step == before.to_step for before, after in pairwise(committed))
+        print(json.dumps({"store": name, "lost": chains[name].lost}))

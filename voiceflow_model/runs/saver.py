@@ -1,5 +1,6 @@
 """Saving beside the work: it waits for a copy in RAM, never for the store, until the next save is due."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -29,20 +30,21 @@ class Saver:
         self._abandoned = threading.Event()
         self._pending: Future[None] | None = None
         self.waited_s = 0.0  # all that the work has waited for the store
+        self.took_s = math.inf  # of the last commit
 
     def save(self, commit: Commit) -> None:
         """Begin a commit, which must own all that it needs and be safe to repeat; first the one before must end."""
-        self.settle("is not over and the next one is due: training waits for the store")
+        self.settle()
         self._pending = self._thread.submit(self._persist, commit)
 
-    def settle(self, waiting: str = "is waited for") -> None:
-        """Wait until nothing is pending; `waiting` is said about the last save if that takes a while."""
+    def settle(self) -> None:
+        """Wait until nothing is pending; said when that takes a while."""
         if self._pending is None:
             return
         began, said = self._clock(), False
         while not wait([self._pending], _LOOK_UP_S).done:
             if not said and self._clock() - began > _UNNOTICED_S:
-                self._say(f"the last save {waiting}")
+                self._say("the store is slower than saving is due: training waits for it")
                 said = True
         self.waited_s += self._clock() - began
         self.check()
@@ -74,10 +76,11 @@ class Saver:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _persist(self, commit: Commit) -> None:
-        pause, failing_since = _FIRST_PAUSE_S, None
+        pause, failing_since, began = _FIRST_PAUSE_S, None, self._clock()
         while True:
             try:
                 commit()
+                self.took_s = self._clock() - began
                 return
             except StoreUnavailable as error:
                 failing_since = failing_since or self._clock()

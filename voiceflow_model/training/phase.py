@@ -110,6 +110,7 @@ class _Loop:
         self.pace = Pace(config.training.batch_size)
         self.per_epoch = config.steps_per_epoch(phase)
         self.saved_at, self.saved_step = time.monotonic(), state.step if self.checkpoint() else -1
+        self.kept_step = state.step  # what the store has; saved_step may still be on its way
         session.at(phase, state.step)
 
     def after(self, report: StepReport) -> None:
@@ -125,10 +126,21 @@ class _Loop:
         settings = self.config.phase(self.phase)
         if epoch_ends and (epoch % settings.validate_every_epochs == 0 or state.step == self.total):
             self.validate()
-        due = state.step - self.saved_step >= self.config.session.save_every_steps
-        if epoch_ends or due or time.monotonic() - self.saved_at >= self.config.session.save_every_s:
+        if epoch_ends or self._save_is_due(tick.examples_per_s / self.config.training.batch_size):
             self.save()
         self.saver.check()
+        if state.step - self.kept_step >= self.config.session.save_every_steps:
+            self.saver.settle()
+
+    def _save_is_due(self, steps_per_s: float) -> bool:
+        """A save begins early enough to be over before `save_every_steps` could be lost, if the store is not too slow.
+
+        How early, the last one tells. At most half of the steps: saves do not overlap.
+        """
+        session = self.config.session
+        ahead = min(self.saver.took_s * steps_per_s, session.save_every_steps / 2)
+        late = time.monotonic() - self.saved_at >= session.save_every_s
+        return late or self.state.step - self.saved_step >= session.save_every_steps - ahead
 
     def validate(self) -> None:
         """Measure the averaged model on what it never saw."""
@@ -175,6 +187,7 @@ class _Loop:
                 metric=score,
                 best_weights=best_weights,
             )
+            self.kept_step = step
 
         return commit
 
