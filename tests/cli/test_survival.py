@@ -20,11 +20,11 @@ from voiceflow_model.runs.record import RunRecord
 from voiceflow_model.store import open_store
 
 KILLS = 20
-SAVE_EVERY = 6
-STEPS = 240
+SAVE_EVERY = 4
+STEPS = 140
 # Each session is a process of its own, forked from a server that has imported torch and run nothing: saves seconds.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["voiceflow_model.stages", "voiceflow_model.cli.app"])
+PROCESSES.set_forkserver_preload(["voiceflow_model.stages", "flows.cli", "torch._dynamo", "google.cloud.storage"])
 
 
 def voiceflow(arguments: list[str], env: dict[str, str], log: str, at: Any) -> None:
@@ -62,7 +62,7 @@ class Chain:
         at = PROCESSES.Value("q", -1, lock=False)
         settings = (
             f"session.threads={threads}", f"stream.decode_threads={decode_threads}",
-            f"session.save_every_steps={SAVE_EVERY}", "phases.train.windows_per_epoch=480",
+            f"session.save_every_steps={SAVE_EVERY}", "phases.train.windows_per_epoch=280", "conversation.window_s=1.0",
         )  # fmt: skip
         arguments = train(self.config, self.store, *settings)
         process = PROCESSES.Process(target=voiceflow, args=(arguments, self.env, str(self.log), at))

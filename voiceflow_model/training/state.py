@@ -157,7 +157,7 @@ def read_checkpoint(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         facts: dict[str, Any] = json.loads(header["__metadata__"]["voiceflow"])
     except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointCorrupt(f"not a VoiceFlow checkpoint ({error}); see `voiceflow status`") from error
+        raise CheckpointCorrupt(f"not a VoiceFlow checkpoint ({error}), so not loaded; see `voiceflow fsck`") from error
     if facts["schema_version"] != SCHEMA_VERSION:
         raise RunConflict(
             f"the checkpoint has schema {facts['schema_version']} and this VoiceFlow reads {SCHEMA_VERSION}: install "
