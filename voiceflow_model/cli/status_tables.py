@@ -37,7 +37,8 @@ def all_runs(overviews: list[dict[str, Any]], url: str) -> Table:
 
 def one_run(record: RunRecord, now: float) -> RenderableType:
     """Everything that its record tells: phases, gates, sessions, checkpoints, and what is still to come."""
-    return Group(*_headline(record, now), _phases(record), _gates(record), _sessions(record, now), _checkpoints(record))
+    gates = [_gates(record)] if record.stages else []
+    return Group(*_headline(record, now), _phases(record), *gates, _sessions(record, now), _checkpoints(record))
 
 
 def _headline(record: RunRecord, now: float) -> list[str]:
@@ -53,7 +54,8 @@ def _headline(record: RunRecord, now: float) -> list[str]:
     if ahead is not None and ahead.steps_per_s is not None:
         lines.append(
             f"{ahead.phase}: step {ahead.step:,} of {ahead.total:,} at {ahead.steps_per_s:.2f} steps/s, "
-            f"{_duration(ahead.left_s)} left: {ahead.sessions} more sessions of {SESSION_S / 3600:.0f} h"
+            f"{_duration(ahead.left_s)} left, which takes {ahead.sessions} more "
+            f"session{'s' if ahead.sessions != 1 else ''} of {SESSION_S / 3600:.0f} h"
         )
     if record.attempts > 1:
         lines.append(f"{record.attempts} sessions since anything was last saved")
@@ -98,7 +100,7 @@ def _gates(record: RunRecord) -> Table:
 
 
 def _sessions(record: RunRecord, now: float) -> Table:
-    table = _table("Sessions", "fence", "owner", "began", "lasted", "phase", "steps", "lost", "ended because")
+    table = _table("Sessions", "fence", "owner", "began", "lasted", "phase", "steps", "lost, at least", "ended because")
     for session in record.sessions:
         lost = lost_steps(session)
         table.add_row(
