@@ -3,6 +3,8 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from typer import Typer
+
 from voiceflow_model.cli.app import app
 from voiceflow_model.cli.exits import leave, reported
 from voiceflow_model.cli.options import DEFAULT_STORE, ConfigName, Json, RunId, Settings, StoreUrl
@@ -11,6 +13,9 @@ from voiceflow_model.errors import StoreUnavailable
 if TYPE_CHECKING:
     from voiceflow_model.runs.record import RunRecord
     from voiceflow_model.store import Store
+
+automations = Typer(no_args_is_help=True, help="What Prefect does by itself when a worker dies.")
+app.add_typer(automations, name="automations")
 
 
 @app.command()
@@ -40,6 +45,17 @@ def run(
     finally:  # what was reached is worth reading most when a gate was missed
         with suppress(StoreUnavailable):
             _report(place, name, before, json)
+
+
+@automations.command("apply")
+@reported
+def apply_automations() -> None:
+    """Create Prefect's automations for VoiceFlow, or bring them up to date: dead flow runs are noticed at once."""
+    from flows.automations import apply
+    from voiceflow_model.cli.output import say
+
+    for line in apply():
+        say(line)
 
 
 def _report(place: "Store", name: str, before: "RunRecord | None", json: bool) -> None:

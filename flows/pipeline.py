@@ -19,7 +19,7 @@ class PipelineResult(Section):
     exported: ExportResult
 
 
-@stage_flow("voiceflow-pipeline")
+@stage_flow("voiceflow-pipeline", until="export")
 def pipeline(config: RunConfig, store_url: str, run_id: str) -> PipelineResult:
     """Validate the pipeline on little data, train, evaluate what users would get, export it if it is good enough."""
     return PipelineResult(

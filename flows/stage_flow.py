@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import State
 
 from flows.parameters import DESCRIPTIONS, configuration, run_name, store_url
 from tasks.ending import flow_ending, outcome
-from tasks.run_context import due, logger
+from tasks.run_context import due, is_continuation, logger
+from tasks.supervise import remember_deployment
 from voiceflow_model.config import RunConfig
 from voiceflow_model.errors import VoiceFlowError, Yielded
 from voiceflow_model.runs.run import forget_stop
@@ -25,8 +26,8 @@ Stages = Callable[[RunConfig, str, str], Result]
 StageFlow = Flow[..., Result]
 
 
-def stage_flow(name: str) -> Callable[[Stages[Result]], StageFlow[Result]]:
-    """Make a flow of stages (config, store URL, run id) -> record.
+def stage_flow(name: str, until: str) -> Callable[[Stages[Result]], StageFlow[Result]]:
+    """Make a flow of stages (config, store URL, run id) -> record, the last of which is called `until`.
 
     Its parameters are (config, store, run_id, settings), all with defaults. A stop that VoiceFlow asked for ends in
     the state Yielded, any other error of ours in Failed with its message; what nobody expected keeps its traceback.
@@ -43,7 +44,10 @@ def stage_flow(name: str) -> Callable[[Stages[Result]], StageFlow[Result]]:
                 resolved = configuration(config, settings)
                 run, where = run_name(resolved, run_id, due()), store_url(store)
                 logger().info("run %s of configuration %s (%s) in %s", run, resolved.name, resolved.hash(), where)
-                forget_stop(open_store(where), run)
+                place = open_store(where)
+                if not is_continuation():
+                    forget_stop(place, run)
+                remember_deployment(place, run, until)
                 return stages(resolved, where, run)
             except VoiceFlowError as error:
                 return flow_ending(error)

@@ -4,8 +4,12 @@ from datetime import datetime
 from logging import Logger, LoggerAdapter, getLogger
 from typing import Any
 
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
+
+CONTINUATION = "voiceflow-continuation"
+"""Tag of the flow runs that the supervisor starts."""
 
 
 def in_run() -> bool:
@@ -15,8 +19,20 @@ def in_run() -> bool:
 
 def is_deployed() -> bool:
     """Whether a worker runs this flow from a deployment; then nobody looks at the terminal."""
+    return begun_from() is not None
+
+
+def begun_from() -> FlowRun | None:
+    """The flow run, when it comes from a deployment and so can be started again; else None."""
     flow = FlowRunContext.get()
-    return flow is not None and flow.flow_run is not None and flow.flow_run.deployment_id is not None
+    run = flow.flow_run if flow is not None else None
+    return run if run is not None and run.deployment_id is not None else None
+
+
+def is_continuation() -> bool:
+    """Whether the supervisor started this flow run, and no person."""
+    run = begun_from()
+    return run is not None and CONTINUATION in run.tags
 
 
 def due() -> datetime | None:

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.xdist_group("prefect")
 def test_a_deployed_pipeline_runs_on_a_worker(
     prefect_command: Callable[..., str], server: Watcher, tiny_config: RunConfig, tmp_path: Path
 ) -> None:
-    prefect_command("work-pool", "create", "voiceflow", "--type", "process")
+    for pool in ("voiceflow", "voiceflow-control"):
+        prefect_command("work-pool", "create", pool, "--type", "process")
     deployed = prefect_command("deploy", "--all")
     assert set(re.findall(r"'(voiceflow-\w+/\w+)' successfully created", deployed)) == {
         "voiceflow-pipeline/demo",
@@ -27,6 +28,7 @@ def test_a_deployed_pipeline_runs_on_a_worker(
         "voiceflow-train/train",
         "voiceflow-evaluate/evaluate",
         "voiceflow-export/export",
+        "voiceflow-supervise/supervise",
         "voiceflow-mirror/mirror",
     }
     config = tiny_config.model_dump(mode="json", by_alias=True)

@@ -23,7 +23,17 @@ def _flow(name: str) -> "Flow[..., Any]":
 
 
 def test_every_stage_and_every_configuration_of_the_chain_has_a_deployment() -> None:
-    assert list(DEPLOYMENTS) == ["demo", "librispeech", "voxceleb", "validate", "train", "evaluate", "export", "mirror"]
+    assert list(DEPLOYMENTS) == [
+        "demo",
+        "librispeech",
+        "voxceleb",
+        "validate",
+        "train",
+        "evaluate",
+        "export",
+        "supervise",
+        "mirror",
+    ]
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -31,7 +41,7 @@ def test_entrypoints_lead_to_the_flow_that_the_deployment_is_named_after(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    expected = name if name in ("validate", "train", "evaluate", "export", "mirror") else "pipeline"
+    expected = "pipeline" if name in shipped() else name
     assert _flow(name).name == f"voiceflow-{expected}"
 
 
@@ -45,6 +55,9 @@ def test_parameters_are_valid_with_and_without_a_place(name: str, place: str, mo
         monkeypatch.setenv(variable, place)
     parameters = apply_values(DEPLOYMENTS[name]["parameters"], {})
     validated = _flow(name).validate_parameters(parameters)
+    if name == "supervise":
+        assert validated["store"] == place
+        return
     assert validated.items() >= {"config": parameters["config"], parameter: place}.items()
     assert parameters["config"] in shipped()
     configuration(parameters["config"], [])
@@ -72,4 +85,4 @@ def test_retraining_is_weekly_alone_and_starts_paused() -> None:
     assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron.endswith("* * 0")
     assert schedule["active"] is False
     assert DEPLOYMENTS["librispeech"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
-    assert [name for name, d in DEPLOYMENTS.items() if "schedules" in d] == ["librispeech"]
+    assert [name for name, d in DEPLOYMENTS.items() if "schedules" in d] == ["librispeech", "supervise"]

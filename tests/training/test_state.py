@@ -59,7 +59,7 @@ class _Bomb:
 
 @pytest.mark.parametrize("data", [b"", b"not a checkpoint", pickle.dumps(_Bomb()), trained().to_bytes()[:500]])
 def test_anything_but_a_checkpoint_is_refused_and_never_executed(data, tmp_path):
-    with pytest.raises(CheckpointCorrupt, match="voiceflow status"):
+    with pytest.raises(CheckpointCorrupt, match="voiceflow fsck"):
         fresh().load_bytes(data)
     import os
 
