@@ -133,7 +133,7 @@ def _flow_of(
 
     made = stage_task("answer", Answer, publish or (lambda *_: None), delays_s)(fail_then_answer)  # type: ignore[arg-type]
 
-    @stage_flow(f"voiceflow-test-{uuid4().hex[:6]}")
+    @stage_flow(f"voiceflow-test-{uuid4().hex[:6]}", until="answer")
     def asking(config: RunConfig, store_url: str, run_id: str) -> Answer:
         """Ask."""
         return made(config, store_url, run_id)
