@@ -8,7 +8,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak reliability bench lint format clean
+.PHONY: help setup demo test soak chaos reliability bench lint format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: setup ## run every test
 
 soak: setup ## train on 2 GB streamed, with nothing written and constant RAM; minutes
 	VOICEFLOW_SOAK_MB=2000 $(BIN)/pytest tests/data/test_diskless.py -s -n 0 -o timeout=1800
+
+chaos: setup ## a Prefect server, workers that die, and nobody watching; minutes
+	$(BIN)/pytest tests/chaos -s -n 0 -o timeout=1800
 
 reliability: setup ## write the tables of faults in docs/reliability.md anew
 	VOICEFLOW_WRITE_DOCS=1 $(BIN)/pytest tests/runs/test_fault_matrix.py -n 0

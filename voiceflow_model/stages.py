@@ -185,5 +185,5 @@ def _once(
                     listener.close()
             session.finish_stage(stage, key, found)
         last = stage == STAGES[-1]
-        session.release("done" if last else "yielded", "" if last else f"{stage} is done")
+        session.release("done" if last else "idle", "" if last else f"{stage} is done")
         return kind.model_validate(found)

@@ -65,9 +65,18 @@ class Watcher:
         self._client = client
 
     def last_flow_run(self) -> FlowRun:
-        """The flow run created last."""
-        runs: list[FlowRun] = self._client.read_flow_runs()
+        """The flow run created last that somebody, and no schedule, asked for."""
+        runs: list[FlowRun] = [run for run in self._client.read_flow_runs() if not run.auto_scheduled]
         return max(runs, key=lambda run: run.created)
+
+    def schedules(self, deployment: str) -> bool:
+        """Whether runs of the deployment stand in the schedule within a minute; the server looks every few seconds."""
+        wanted = self._client.read_deployment_by_name(deployment).id
+        for _ in range(120):
+            if any(run.auto_scheduled and run.deployment_id == wanted for run in self._client.read_flow_runs()):
+                return True
+            time.sleep(0.5)
+        return False
 
     def task_states(self, *stages: str) -> dict[str, str]:
         """Names of the final states of the last flow run's tasks, which must be `stages`; task states arrive late."""

@@ -40,3 +40,4 @@ def test_a_deployed_pipeline_runs_on_a_worker(
     assert state.name == "Completed", log
     assert json.loads(open_store(str(tmp_path)).read("models/tiny/latest.json").data)["run_id"] == "deployed"
     assert server.artifacts()["tiny-train-progress"].data == 100
+    assert server.schedules("voiceflow-supervise/supervise"), "the supervisor would never run"

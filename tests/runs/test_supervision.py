@@ -37,7 +37,8 @@ def test_a_run_whose_lease_ran_out_is_continued() -> None:
 
 def test_between_two_stages_nothing_is_done() -> None:
     just = SessionRecord(owner="w", fence=1, started_at=NOW - 50, ended_at=NOW - 3)
-    assert decide(record(sessions=(just,)), PIPELINE, NOW, PATIENCE).kind == "nothing"
+    assert decide(record(state="idle", sessions=(just,)), PIPELINE, NOW, PATIENCE).kind == "nothing"
+    assert decide(record(state="yielded", sessions=(just,)), PIPELINE, NOW, PATIENCE).kind == "continue"
 
 
 @given(st.floats(NOW - 29, NOW + 1e6))

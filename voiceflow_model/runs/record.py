@@ -10,7 +10,8 @@ from voiceflow_model.errors import ConfigError, RunConflict
 
 SCHEMA_VERSION = 2
 
-RunState = Literal["new", "running", "yielded", "failed", "done"]
+RunState = Literal["new", "running", "idle", "yielded", "failed", "done"]
+"""idle: a stage is done and nobody has begun the next. yielded: given back before it was done."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9\-_.]{0,62}")
 

@@ -13,7 +13,7 @@ from voiceflow_model.section import Section
 class Patience(Section):
     """How long a supervisor waits, and how often it tries."""
 
-    grace_s: float = Field(30.0, ge=0, description="between two stages nobody holds a run for a few seconds")
+    grace_s: float = Field(30.0, ge=0, description="between two stages nobody holds a run for some seconds")
     max_attempts: int = Field(5, ge=1, description="sessions and continuations without progress until it gives up")
     backoff_s: float = Field(30.0, ge=0, description="wait after the second such attempt, doubled after each more")
     longest_backoff_s: float = Field(3600.0, ge=0)
@@ -59,7 +59,7 @@ def decide(
     if settled := _settled(record, continuation, tried):
         return Action("nothing", settled)
     free_s = _free_s(record, now)
-    if free_s < patience.grace_s:
+    if free_s < (0 if record.state == "yielded" else patience.grace_s):
         return Action("nothing", f"held by {record.lease.owner}" if record.lease and free_s < 0 else "just left")
     for each in tried:
         if each.standing == "waiting" or (each.standing == "working" and now - each.since < patience.starting_s):
