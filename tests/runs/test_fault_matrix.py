@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,8 @@ class Worker:
                     if step % SAVE_EVERY == 0:
                         self.mark(f"before {step}")
                         data, best = payload(step, chain), payload(step, chain) if step == WATCHED else None
-                        saver.save(lambda s=step, d=data, b=best: session.commit("train", s, LAST, d, {}, {}, 1.0, b))
+                        commit = partial(session.commit, "train", step, LAST, data, {}, {}, 1.0, best)
+                        saver.save(lambda commit=commit: commit)
                         saver.settle()
                         self.mark(f"after {step}")
             session.finish_stage("train", "key", {"chain": chain})

@@ -34,12 +34,12 @@ def test_a_save_does_not_wait_for_the_store_and_the_next_one_does() -> None:
     said: list[str] = []
     answer, done = threading.Event(), []
     with Saver(60, said.append) as saver:
-        saver.save(lambda: answer.wait(10) and done.append(1))
+        saver.save(lambda: lambda: answer.wait(10) and done.append(1))
         saver.check()
         assert not done
         assert not said
         threading.Timer(0.1, answer.set).start()
-        saver.save(lambda: done.append(2))
+        saver.save(lambda: lambda: done.append(2))
         assert done[0] == 1
         assert saver.waited_s > 0.05
         assert "training waits for it" in said[0]
@@ -50,7 +50,7 @@ def test_a_store_that_is_away_is_tried_again_while_work_goes_on() -> None:
     said: list[str] = []
     done: list[int] = []
     with Saver(60, said.append) as saver:
-        saver.save(failing(3, StoreUnavailable("away"), done))
+        saver.save(lambda: failing(3, StoreUnavailable("away"), done))
         saver.settle()
     assert done == [1]
     assert sum("tried again" in message for message in said) == 3
@@ -58,7 +58,7 @@ def test_a_store_that_is_away_is_tried_again_while_work_goes_on() -> None:
 
 def test_patience_ends() -> None:
     saver = Saver(0.05, lambda _: None)
-    saver.save(failing(10**6, StoreUnavailable("away"), []))
+    saver.save(lambda: failing(10**6, StoreUnavailable("away"), []))
     with pytest.raises(StoreUnavailable, match="away"):
         saver.settle()
 
@@ -76,7 +76,7 @@ def test_a_lost_lease_is_raised_by_the_next_look_and_is_not_tried_again() -> Non
             time.sleep(0.001)
 
     with Saver(60) as saver:
-        saver.save(commit)
+        saver.save(lambda: commit)
         with pytest.raises(LeaseLost, match="gone"):
             look()
         saver.check()
@@ -86,13 +86,13 @@ def test_a_lost_lease_is_raised_by_the_next_look_and_is_not_tried_again() -> Non
 def test_leaving_waits_for_the_last_save() -> None:
     done: list[int] = []
     with Saver(60) as saver:
-        saver.save(lambda: (time.sleep(0.1), done.append(1)))
+        saver.save(lambda: lambda: (time.sleep(0.1), done.append(1)))
     assert done == [1]
 
 
 def interrupted(saver: Saver, commit: Callable[[], object], error: BaseException) -> None:
     with saver:
-        saver.save(commit)
+        saver.save(lambda: commit)
         raise error
 
 

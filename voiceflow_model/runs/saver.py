@@ -29,12 +29,18 @@ class Saver:
         self._thread = ThreadPoolExecutor(1, "save")
         self._abandoned = threading.Event()
         self._pending: Future[None] | None = None
-        self.waited_s = 0.0  # all that the work has waited for the store
+        self.waited_s = 0.0  # all that the work has waited, for copies and for the store
         self.took_s = math.inf  # of the last commit
 
-    def save(self, commit: Commit) -> None:
-        """Begin a commit, which must own all that it needs and be safe to repeat; first the one before must end."""
+    def save(self, copy: Callable[[], Commit]) -> None:
+        """Begin a commit, when the one before has ended: `copy` makes it here and now, of all that it needs.
+
+        What is committed must be safe to repeat.
+        """
         self.settle()
+        began = self._clock()
+        commit = copy()
+        self.waited_s += self._clock() - began
         self._pending = self._thread.submit(self._persist, commit)
 
     def settle(self) -> None:

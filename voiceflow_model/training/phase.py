@@ -69,15 +69,13 @@ def train_phase(
                 state.stream = stream.state
                 loop.after(report)
             if stop.reason and state.step < total:  # after a step: even the shortest session makes progress
-                loop.save()
-                saver.settle()
+                loop.finish()
                 raise Yielded(
                     f"{phase} stopped at step {state.step} of {total}: {stop.reason}; the same command continues"
                 )
         if not state.accuracy:
             loop.validate()
-        loop.save()
-        saver.settle()
+        loop.finish()
     return PhaseResult(
         phase=phase,
         steps=state.step,
@@ -109,7 +107,8 @@ class _Loop:
         self.saver, self.held_out, self.listener = saver, held_out, listener
         self.pace = Pace(config.training.batch_size)
         self.per_epoch = config.steps_per_epoch(phase)
-        self.saved_at, self.saved_step = time.monotonic(), state.step if self.checkpoint() else -1
+        self.began = self.saved_at = time.monotonic()
+        self.saved_step = state.step if self.checkpoint() else -1
         self.kept_step = state.step  # what the store has; saved_step may still be on its way
         session.at(phase, state.step)
 
@@ -162,9 +161,19 @@ class _Loop:
             leads = score is not None and score >= state.best
             if leads and score is not None:
                 state.best = score
-            self.saver.save(self._commit(score, leads))
+            self.saver.save(lambda: self._commit(score, leads))
             self.saved_step = state.step
         self.saved_at = time.monotonic()
+
+    def finish(self) -> None:
+        """Save what was not saved yet, wait until the store has it, and tell what saving has cost."""
+        held_up, lasted = self.saver.waited_s, time.monotonic() - self.began
+        self.save()
+        self.saver.settle()
+        last = self.saver.waited_s - held_up
+        self.listener.say(
+            f"{self.phase}: saving held training up for {held_up:.2f} s of {lasted:.1f} s, and {last:.1f} s at its end"
+        )
 
     def _commit(self, score: float | None, leads: bool) -> Commit:
         """What takes the store's time: all of it from a copy of the state."""
