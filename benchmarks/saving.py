@@ -132,7 +132,7 @@ def main() -> None:
         ),
         ("step", f"{step_s:.2f} s"),
         (f"training held up, saving every {SAVE_EVERY} steps", held_up),
-        ("from nothing to the first step of a new process", f"{float(resumed):.1f} s"),
+        ("from nothing to the end of the first step of a new process", f"{float(resumed):.1f} s, that step included"),
     ]
     print(table(("what", "measured"), rows))
 

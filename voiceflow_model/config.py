@@ -96,7 +96,7 @@ class RunConfig(Section):
         Without `places`, where corpora lie is left out: what they hold is told by their fingerprints.
         """
         whole: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude={"session"})
-        for key in ("decode_threads", "ram_mb"):
+        for key in ("decode_threads", "ram_mb", "worker_processes"):
             del whole["stream"][key]
         return whole if places else _without_places(whole)
 

@@ -55,6 +55,12 @@ class StoreUnavailable(VoiceFlowError):  # noqa: N818
         self.retry_after_s, self.passing = retry_after_s, passing
 
 
+class WorkerDied(VoiceFlowError):  # noqa: N818
+    """A process that makes conversations ended unexpectedly; nothing was lost with it."""
+
+    retryable = True
+
+
 class RunBusy(VoiceFlowError):  # noqa: N818
     """Another worker holds the run's lease."""
 

@@ -81,9 +81,16 @@ def corpus(kind: Kind) -> Corpus:
 
 
 def stream(
-    of: Corpus, *, threads: int = 2, hosted: tuple[int, ...] | None = None, state: Any = None
+    of: Corpus, *, threads: int = 2, processes: int = 0, hosted: tuple[int, ...] | None = None, state: Any = None
 ) -> ConversationStream:
-    config = StreamConfig(lanes=LANES, pool_blocks=3, block_rows=5, draws_per_block=12, decode_threads=threads)
+    config = StreamConfig(
+        lanes=LANES,
+        pool_blocks=3,
+        block_rows=5,
+        draws_per_block=12,
+        decode_threads=threads,
+        worker_processes=processes,
+    )
     walk = Walk(of, "train", SpeakerClasses(of.speakers("train")), 7, LANES, config.max_utterance_s)
     mixing = ConversationConfig(window_s=1.0)
     return ConversationStream(
@@ -106,10 +113,12 @@ def reference(kind: Kind) -> list[list[bytes]]:
     return drawn(stream(corpus(kind), threads=1), BATCHES)
 
 
-@pytest.mark.parametrize("threads", [2, 4])
+@pytest.mark.parametrize(("threads", "processes"), [(2, 0), (4, 0), (2, 2), (4, 3)])
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_a_thousand_examples_are_the_same_on_any_number_of_threads(hub: Hub, kind: Kind, threads: int) -> None:
-    assert drawn(stream(corpus(kind), threads=threads), BATCHES) == reference(kind)
+def test_a_thousand_examples_are_the_same_on_any_number_of_threads_and_processes(
+    hub: Hub, kind: Kind, threads: int, processes: int
+) -> None:
+    assert drawn(stream(corpus(kind), threads=threads, processes=processes), BATCHES) == reference(kind)
 
 
 @pytest.mark.parametrize("world", [2, 4])

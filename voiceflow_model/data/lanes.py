@@ -32,7 +32,7 @@ _ALWAYS_MB = 100  # threads, noise, what decoders keep at hand
 
 
 class StreamConfig(Section):
-    """How utterances are read, kept and reused. Everything but `decode_threads` and `ram_mb` fixes the order."""
+    """How utterances are read, kept and reused. The last three do not touch the order of examples."""
 
     lanes: int = Field(4, ge=1, le=256)
     pool_blocks: int = Field(4, ge=1)
@@ -42,7 +42,10 @@ class StreamConfig(Section):
     speeds: tuple[float, ...] = Field((1.0,), description="each speed of a voice counts as another speaker")
     max_broken_share: float = Field(0.01, ge=0, le=1, description="more undecodable rows than this stop the run")
     ram_mb: int = Field(2000, ge=16, description="refused at start if the pools could outgrow it")
-    decode_threads: int = Field(2, ge=1, le=64)
+    decode_threads: int = Field(2, ge=1, le=64, description="in all, and as many that mix")
+    worker_processes: int = Field(
+        0, ge=0, le=64, description="that read and mix, on Linux; 0: threads beside the training do"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "StreamConfig":

@@ -1,33 +1,25 @@
-"""Batches of conversations: the same sequence whatever the number of threads and ranks, and from any checkpoint."""
+"""Batches of conversations: the same sequence whatever the number of threads, processes and ranks, and from any
+checkpoint."""
 
-import threading
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from voiceflow_model.data.conversation import Conversation, ConversationConfig
-from voiceflow_model.data.corpus import FRAME_SAMPLES
-from voiceflow_model.data.lanes import Lane, LaneState, StreamConfig
-from voiceflow_model.data.sources.range_file import call_off_by
+from voiceflow_model.data.batch import NOBODY, Batch, Layout, Slot, Slots
+from voiceflow_model.data.conversation import ConversationConfig
+from voiceflow_model.data.lanes import LaneState, StreamConfig
+from voiceflow_model.data.team import LaneNews, Team
 from voiceflow_model.data.walk import Cursor, Walk
+from voiceflow_model.data.worker import Worker
 from voiceflow_model.errors import ConfigError
+
+__all__ = ["NOBODY", "Batch", "ConversationStream"]
 
 _BATCHES_AHEAD = 2
 _LOOK_UP_S = 0.5
-NOBODY = -1  # class of an empty speaker slot
-
-
-class Batch(NamedTuple):
-    """Conversations stacked. `speakers` holds classes, NOBODY where a slot is empty."""
-
-    waveform: NDArray[np.float32]  # (batch, samples)
-    activity: NDArray[np.float32]  # (batch, frames, K)
-    speakers: NDArray[np.int64]  # (batch, K)
 
 
 class ConversationStream:
@@ -56,23 +48,24 @@ class ConversationStream:
                 f"gradient_shards = {shards}"
             )
         config.check_ram(walk.corpus.reading_mb(walk.split))
-        self.num_speakers = num_speakers
-        self.per_lane = batch_size // config.lanes
-        self.hosted = tuple(range(shards)) if hosted is None else tuple(hosted)
-        self._closing = threading.Event()
-        self._readers = ThreadPoolExecutor(config.decode_threads, "read", call_off_by, (self._closing,))
-        self._mixers = ThreadPoolExecutor(config.decode_threads, "mix")
-        self._assembler = ThreadPoolExecutor(1, "assemble")
+        hosted = range(shards) if hosted is None else hosted
+        lanes = [lane for shard in hosted for lane in range(shard, config.lanes, shards)]  # as in the batch
+        per_lane = batch_size // config.lanes
+        self._rows_per_shard, self._shards = batch_size // shards, len(hosted)
+        layout = Layout.of(len(lanes) * per_lane, conversation, num_speakers)
         states = _decode_state(state)
-        self._lanes = {
-            number: Lane(number, walk, config, conversation, self._readers, states.get(number))
-            for number in range(config.lanes)
-            if number % shards in self.hosted
-        }
-        self._shards = {s: [lane for n, lane in self._lanes.items() if n % shards == s] for s in self.hosted}
-        self._state = self._snapshot()
-        self._broken: Counter[str] = Counter()
-        self._ahead: list[Future[tuple[tuple[Batch, ...], dict[str, Any], Counter[str]]]] = []
+        self._news = {lane: LaneNews(states.get(lane, LaneState()), Counter(), {}) for lane in lanes}
+        self._ahead: list[_Ahead] = []
+        processes = min(config.worker_processes, len(lanes)) if hasattr(os, "memfd_create") else 0  # Linux
+        self._slots = Slots(layout, shared=processes > 0)
+        self._teams: list[_Filling] = []
+        if not processes:
+            self._teams = [_InThreads(Team(walk, config, conversation, lanes, states, config.decode_threads))]
+        for i in range(processes):
+            first, last = (len(lanes) * j // processes for j in (i, i + 1))
+            threads = -(-config.decode_threads // processes)
+            mine = (walk, config, conversation, lanes[first:last], states, threads)
+            self._teams.append(Worker(*mine, layout, (first * per_lane, last * per_lane)))
 
     def __iter__(self) -> "ConversationStream":
         return self
@@ -85,44 +78,39 @@ class ConversationStream:
     def take(self, give_up: Callable[[], bool]) -> tuple[Batch, ...] | None:
         """The next batch; None, and nothing is lost, when `give_up` says so while it is waited for."""
         while len(self._ahead) < _BATCHES_AHEAD:
-            self._ahead.append(self._assembler.submit(self._assemble))
-        while not wait(self._ahead[:1], _LOOK_UP_S).done:
+            slot = self._slots.take()
+            self._ahead.append(_Ahead(slot.batch, [team.fill(slot) for team in self._teams]))
+        batch, parts = self._ahead[0]
+        while wait(parts, _LOOK_UP_S).not_done:
             if give_up():
                 return None
-        batches, self._state, self._broken = self._ahead.pop(0).result()
-        return batches
+        self._ahead.pop(0)
+        for part in parts:
+            self._news |= part.result()
+        size = self._rows_per_shard
+        return tuple(batch.rows(i * size, (i + 1) * size) for i in range(self._shards))
 
     @property
     def state(self) -> dict[str, Any]:
         """JSON-ready position after the last batch handed out: pass it to a new stream to continue exactly there."""
-        return self._state
+        return {str(lane): list(news.state) for lane, news in self._news.items()}
 
     @property
     def broken(self) -> Counter[str]:
         """Undecodable utterances met so far by the hosted lanes, by cause."""
-        return self._broken
+        return sum((news.broken for news in self._news.values()), Counter[str]())
 
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds that threads spent on "fetch", "decode" and "mix" since this stream was opened."""
-        lanes = self._lanes.values()
-        return {stage: sum(lane.seconds[stage] for lane in lanes) for stage in ("fetch", "decode", "mix")}
-
-    def examples(self, count: int) -> list[Conversation]:
-        """The next `count` examples of the hosted lanes themselves, lane after lane, for looking at data."""
-        lanes = list(self._lanes.values())
-
-        def fill(first: int) -> list[Conversation]:
-            return [lanes[first].draw() for _ in range(first, count, len(lanes))]
-
-        drawn = list(self._mixers.map(fill, range(len(lanes))))
-        return [drawn[i % len(lanes)][i // len(lanes)] for i in range(count)]
+        spent = [news.seconds for news in self._news.values()]
+        return {stage: sum(one.get(stage, 0.0) for one in spent) for stage in ("fetch", "decode", "mix")}
 
     def close(self) -> None:
         """Stop reading ahead, and waiting for what cannot be read."""
-        self._closing.set()
-        for pool in (self._assembler, self._mixers, self._readers):
-            pool.shutdown(wait=False, cancel_futures=True)
+        for team in self._teams:
+            team.close()
+        self._slots.close()
 
     def __enter__(self) -> "ConversationStream":
         return self
@@ -132,31 +120,38 @@ class ConversationStream:
     ) -> None:
         self.close()
 
-    def _assemble(self) -> tuple[tuple[Batch, ...], dict[str, Any], Counter[str]]:
-        def fill(lane: Lane) -> list[Conversation]:
-            return [lane.draw() for _ in range(self.per_lane)]
 
-        drawn = {n: self._mixers.submit(fill, lane) for n, lane in self._lanes.items()}
-        batches = tuple(
-            stack([c for lane in lanes for c in drawn[lane.number].result()], self.num_speakers)
-            for lanes in self._shards.values()
-        )
-        broken = sum((lane.broken for lane in self._lanes.values()), Counter[str]())
-        return batches, self._snapshot(), broken
+class _Ahead(NamedTuple):
+    """A batch on its way, and what its teams will tell."""
 
-    def _snapshot(self) -> dict[str, Any]:
-        return {str(n): list(lane.state) for n, lane in self._lanes.items()}
+    batch: Batch
+    parts: list[Future[dict[int, LaneNews]]]
 
 
-def stack(conversations: Sequence[Conversation], num_speakers: int) -> Batch:
-    """Stack conversations of equal length, with at most `num_speakers` speakers each, into one batch."""
-    frames = len(conversations[0].samples) // FRAME_SAMPLES
-    activity = np.zeros((len(conversations), frames, num_speakers), np.float32)
-    speakers = np.full((len(conversations), num_speakers), NOBODY, np.int64)
-    for i, conversation in enumerate(conversations):
-        activity[i, :, : len(conversation.speakers)] = conversation.activity
-        speakers[i, : len(conversation.speakers)] = conversation.speakers
-    return Batch(np.stack([c.samples for c in conversations]), activity, speakers)
+class _Filling(Protocol):
+    """A team, wherever it works."""
+
+    def fill(self, slot: Slot) -> Future[dict[int, LaneNews]]:
+        """Fill the team's rows; orders are carried out one after another."""
+
+    def close(self) -> None:
+        """Stop, whatever is under way."""
+
+
+class _InThreads:
+    """A team in this process that fills whole batches."""
+
+    def __init__(self, team: Team) -> None:
+        self._team, self._assembler = team, ThreadPoolExecutor(1, "assemble")
+
+    def fill(self, slot: Slot) -> Future[dict[int, LaneNews]]:
+        """See _Filling."""
+        return self._assembler.submit(self._team.fill, slot.batch)
+
+    def close(self) -> None:
+        """See _Filling."""
+        self._assembler.shutdown(wait=False, cancel_futures=True)
+        self._team.close()
 
 
 def _decode_state(state: dict[str, Any] | None) -> dict[int, LaneState]:

@@ -1,5 +1,6 @@
 """One training phase, from wherever the run's last worker left it to its end, or to a clean yield."""
 
+import math
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -134,12 +135,12 @@ class _Loop:
     def _save_is_due(self, steps_per_s: float) -> bool:
         """A save begins early enough to be over before `save_every_steps` could be lost, if the store is not too slow.
 
-        How early, the last one tells. At most half of the steps: saves do not overlap.
+        How early, in whole steps, the last one tells. At most half of the steps: saves do not overlap.
         """
         session = self.config.session
-        ahead = min(self.saver.took_s * steps_per_s, session.save_every_steps / 2)
+        ahead = min(max(1.0, self.saver.took_s * steps_per_s), session.save_every_steps / 2)
         late = time.monotonic() - self.saved_at >= session.save_every_s
-        return late or self.state.step - self.saved_step >= session.save_every_steps - ahead
+        return late or self.state.step - self.saved_step >= math.floor(session.save_every_steps - ahead)
 
     def validate(self) -> None:
         """Measure the averaged model on what it never saw."""

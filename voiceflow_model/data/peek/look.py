@@ -15,7 +15,7 @@ from voiceflow_model.data.peek.listening import Heard, ListeningWalk
 from voiceflow_model.data.peek.looks_wrong import looks_wrong
 from voiceflow_model.data.peek.speed import Speed, speed_of
 from voiceflow_model.data.speakers import SpeakerClasses
-from voiceflow_model.data.stream import ConversationStream
+from voiceflow_model.data.team import Team
 from voiceflow_model.errors import BrokenAudio, CorpusError
 from voiceflow_model.section import Section
 
@@ -149,21 +149,20 @@ class _Windows:
 
     def draw(self, walk: ListeningWalk, stream: StreamConfig, conversation: ConversationConfig, count: int) -> float:
         """Open the stream and count `count` windows in; seconds of a thread that mixing one takes."""
-        forgiving = stream.model_copy(update={"max_broken_share": 1.0})
-        speakers, lanes = len(conversation.speakers), stream.lanes
-        with ConversationStream(walk, forgiving, conversation, num_speakers=speakers, batch_size=lanes) as examples:
+        forgiving, lanes = stream.model_copy(update={"max_broken_share": 1.0}), stream.lanes
+        with Team(walk, forgiving, conversation, range(lanes), {}, stream.decode_threads) as team:
             warm_s, warm = 0.0, 0  # the first round of the lanes fills pools and caches
             try:
                 for drawn in range(0, count, lanes):  # in the order of training, a few at a time in RAM
-                    for one in examples.examples(min(lanes, count - drawn)):
+                    for one in team.examples(min(lanes, count - drawn)):
                         self.add(one)
                     if not drawn and count > lanes:
-                        warm_s, warm = examples.seconds["mix"], lanes
+                        warm_s, warm = team.mix_s, lanes
             except CorpusError as error:
                 causes = Counter(broken.cause for broken in walk.refused()).most_common()
                 told = "; skipped until then: " + ", ".join(f"{n} {cause}" for cause, n in causes) if causes else ""
                 raise CorpusError(f"{error}{told}") from error
-            return (examples.seconds["mix"] - warm_s) / (count - warm)
+            return (team.mix_s - warm_s) / (count - warm)
 
     def add(self, one: Conversation) -> None:
         """Count a conversation in."""
