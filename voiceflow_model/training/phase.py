@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -54,9 +55,11 @@ def train_phase(
     """
     hardware = choose_hardware(config.session, config.training)
     names = SpeakerClasses(corpus.speakers("train"), config.stream.speeds)
-    state = _restore(config, phase, session, names, hardware, listener)
+    with ThreadPoolExecutor(1) as meanwhile:
+        preparing = meanwhile.submit(_held_out, config, corpus, names)
+        state = _restore(config, phase, session, names, hardware, listener)
+        held_out = preparing.result()
     total = config.phase(phase).epochs * config.steps_per_epoch(phase)
-    held_out = _held_out(config, corpus, names)
     with (
         _stream(config, phase, corpus, names, state.stream) as stream,
         Stepper(state, config.training, total, threads=hardware.threads, dtype=hardware.dtype) as step,
