@@ -71,9 +71,11 @@ def _noise_bank() -> Samples:
 
 
 def noise(samples: int, rng: np.random.Generator) -> Samples:
-    """Unit-variance stationary noise of a random colour, shape (samples,)."""
+    """Unit-variance stationary noise of a random colour, shape (samples,); to read, not to write."""
     bank = _noise_bank()
     start = int(rng.integers(bank.shape[1]))
     colour: Samples = bank[rng.integers(len(bank))]
+    if start + samples <= len(colour):
+        return colour[start : start + samples]
     laps, rest = divmod(max(0, start + samples - len(colour)), len(colour))
     return np.concatenate([colour[start : start + samples], *[colour] * laps, colour[:rest]])

@@ -26,9 +26,10 @@ class Batch(NamedTuple):
         return Batch(self.waveform[first:last], self.activity[first:last], self.speakers[first:last])
 
     def put(self, row: int, conversation: Conversation) -> None:
-        """Make an example of a conversation among at most K speakers."""
+        """Make an example of a conversation among at most K speakers, whose samples may be here already."""
         present = len(conversation.speakers)
-        self.waveform[row] = conversation.samples
+        if not np.may_share_memory(self.waveform[row], conversation.samples):
+            self.waveform[row] = conversation.samples
         self.activity[row, :, :present], self.activity[row, :, present:] = conversation.activity, 0
         self.speakers[row, :present], self.speakers[row, present:] = conversation.speakers, NOBODY
 

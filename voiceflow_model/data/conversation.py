@@ -78,11 +78,13 @@ def simulate(
     *,
     duration_s: float | None = None,
     speakers: int | None = None,
+    into: Samples | None = None,
 ) -> Conversation:
     """Draw one conversation among the speakers of `utterances` (class -> its utterances, each non-empty).
 
     Speech of one speaker keeps its order and never overlaps itself; at most two speak at once, as in the powerset.
-    Without `speakers` their number is drawn from the configuration, bounded by how many there are.
+    Without `speakers` their number is drawn from the configuration, bounded by how many there are. The mixture is made
+    in `into`, (samples,), where that is given.
     """
     frames = round((duration_s or config.window_s) * SAMPLE_RATE_HZ) // FRAME_SAMPLES
     if speakers is None:
@@ -92,8 +94,9 @@ def simulate(
     classes = tuple(present[i] for i in cast)
     tapes = [_Tape([utterances[c][i] for i in rng.permutation(len(utterances[c]))]) for c in classes]
     speech = _take_turns(tapes, frames, rng, config) if tapes else []
-    sources, activity = _place(speech, len(tapes), frames)
-    samples = _record(sources, rng, config)
+    sources, activity, spoken = _place(speech, len(tapes), frames)
+    samples = np.empty(frames * FRAME_SAMPLES, np.float32) if into is None else into
+    _record(sources, spoken, rng, config, samples)
     return Conversation(samples, activity, classes, tuple(turn for turn, _ in speech), sources)
 
 
@@ -170,38 +173,53 @@ def _gap(same: bool, overlap_probability: float, s: TurnStatistics, rng: np.rand
 
 def _place(
     speech: Sequence[tuple[Turn, Utterance]], speakers: int, frames: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Put the turns on one clean track per speaker: sources (speakers, samples), activity (frames, speakers)."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], list[list[slice]]]:
+    """Put the turns on one clean track per speaker: sources (speakers, samples), activity (frames, speakers).
+
+    And for each speaker the stretches of samples, in order, outside of which the track is digital silence.
+    """
     sources = np.zeros((speakers, frames * FRAME_SAMPLES), np.float32)
     activity = np.zeros((frames, speakers), bool)
+    spoken: list[list[slice]] = [[] for _ in range(speakers)]
     for turn, utterance in speech:
         first, last = max(0, turn.into), min(frames, turn.into + turn.frames)
         if last <= first:
             continue
         shift = turn.offset - turn.into
-        piece = sources[turn.slot, first * FRAME_SAMPLES : last * FRAME_SAMPLES]
+        spoken[turn.slot].append(slice(first * FRAME_SAMPLES, last * FRAME_SAMPLES))
+        piece = sources[turn.slot, spoken[turn.slot][-1]]
         samples = utterance.samples[(first + shift) * FRAME_SAMPLES : (last + shift) * FRAME_SAMPLES]
         np.divide(samples, np.float32(32768), out=piece)
         piece[: len(_FADE)] *= _FADE
         piece[-len(_FADE) :] *= _FADE[::-1]
         activity[first:last, turn.slot] = utterance.activity[first + shift : last + shift]
-    return sources, activity
+    return sources, activity, spoken
 
 
-def _record(sources: NDArray[np.float32], rng: np.random.Generator, config: ConversationConfig) -> Samples:
-    """Levels, room, noise and the recording's gain. `sources` are levelled in place."""
-    for source in sources:
-        spoken = source[source != 0]
-        level = np.sqrt(np.mean(spoken**2)) if len(spoken) else 1.0
-        source *= 0.05 / max(level, 1e-4) * 10 ** (rng.uniform(*config.level_db) / 20)
+def _record(
+    sources: NDArray[np.float32],
+    spoken: Sequence[Sequence[slice]],
+    rng: np.random.Generator,
+    config: ConversationConfig,
+    mixture: Samples,
+) -> None:
+    """Levels, room, noise and the recording's gain: fills `mixture`, and levels `sources` where they are `spoken`."""
+    for source, stretches in zip(sources, spoken, strict=True):
+        speech = np.concatenate([source[:0], *(source[one][source[one] != 0] for one in stretches)])
+        level = np.sqrt(np.mean(np.square(speech, out=speech))) if len(speech) else 1.0
+        gain = 0.05 / max(level, 1e-4) * 10 ** (rng.uniform(*config.level_db) / 20)
+        for one in stretches:
+            source[one] *= gain
     in_room = rng.random() < config.room_share
-    mixture: Samples = np.zeros(sources.shape[1], np.float32)
-    for source in sources:
-        mixture += add_room(source, rng) if in_room and source.any() else source
+    mixture[:] = 0
+    for source, stretches in zip(sources, spoken, strict=True):
+        if in_room and source.any():
+            mixture += add_room(source, rng)
+            continue
+        for one in stretches:
+            mixture[one] += source[one]
     if rng.random() >= config.noiseless_share:
         hiss = noise(len(mixture), rng)
-        hiss *= np.float32(0.05 * 10 ** (-rng.uniform(*config.snr_db) / 20))
-        mixture += hiss
+        mixture += hiss * np.float32(0.05 * 10 ** (-rng.uniform(*config.snr_db) / 20))
     peak = max(float(mixture.max()), -float(mixture.min()))
     mixture *= np.float32(10 ** (rng.uniform(-25, -1) / 20) / max(peak, 1e-3))
-    return mixture

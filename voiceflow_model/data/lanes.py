@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from voiceflow_model.data.conversation import Conversation, ConversationConfig, Utterance, simulate
-from voiceflow_model.data.corpus import SAMPLE_RATE_HZ
+from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.passage import excerpt
 from voiceflow_model.data.walk import Block, Cursor, Walk
@@ -104,12 +104,12 @@ class Lane:
         self._reader = walk.reader(number, self.state.oldest)
         self._ahead: Future[Block] = self._read()
 
-    def draw(self) -> Conversation:
-        """The next example; `state` then describes the one after it."""
+    def draw(self, into: Samples | None = None) -> Conversation:
+        """The next example; `state` then describes the one after it. `into`: as of `simulate`."""
         while len(self.pool) < self.config.pool_blocks:
             self._admit(self._ahead.result())
         began = time.perf_counter()
-        example = self._mix(keyed(self.walk.seed, "draw", self.number, self.state.drawn))
+        example = self._mix(keyed(self.walk.seed, "draw", self.number, self.state.drawn), into)
         self.seconds["mix"] += time.perf_counter() - began
         self.state = self.state._replace(drawn=self.state.drawn + 1)
         if self.state.drawn % self.config.draws_per_block == 0:
@@ -121,7 +121,7 @@ class Lane:
         """Undecodable rows met so far, by cause."""
         return Counter(dict(self.state.broken)) + Counter(b.cause for block in self.pool for b in block.broken)
 
-    def _mix(self, rng: np.random.Generator) -> Conversation:
+    def _mix(self, rng: np.random.Generator, into: Samples | None) -> Conversation:
         """A conversation among the speakers of the pool, or a window of its recordings where it holds these."""
         if passages := [passage for block in self.pool for passage in block.passages]:
             return excerpt(passages, rng, self.conversation)
@@ -130,7 +130,7 @@ class Lane:
             for block in self.pool:
                 for utterance in block.utterances:
                     self._by_speaker.setdefault(utterance.speaker, []).append(utterance)
-        return simulate(self._by_speaker, rng, self.conversation)
+        return simulate(self._by_speaker, rng, self.conversation, into=into)
 
     def _read(self) -> Future[Block]:
         return self.readers.submit(self._reader.read, self.config.block_rows)

@@ -44,7 +44,7 @@ class Team:
 
         def mix(place: int, lane: Lane) -> None:
             for row in range(place * share, (place + 1) * share):
-                batch.put(row, lane.draw())
+                batch.put(row, lane.draw(batch.waveform[row]))
 
         for mixed in [self._mixers.submit(mix, *numbered) for numbered in enumerate(self._lanes)]:
             mixed.result()
