@@ -28,7 +28,7 @@ from voiceflow_model.errors import ConfigError, CorpusError
 from voiceflow_model.section import Section
 
 _ROWS_BEFORE_JUDGING = 100
-_ALWAYS_MB = 100  # threads, noise, what decoders keep at hand
+_ALWAYS_MB = 100  # threads, noise, what decoders keep at hand; in each process
 
 
 class StreamConfig(Section):
@@ -61,15 +61,19 @@ class StreamConfig(Section):
         seconds = self.lanes * (self.pool_blocks + 1) * self.block_rows * self.max_utterance_s
         return seconds * SAMPLE_RATE_HZ * 2 / 1e6
 
+    @property
+    def _always_mb(self) -> int:
+        return _ALWAYS_MB * (1 + self.worker_processes)
+
     def check_ram(self, reading_mb: float) -> None:
         """Raises ConfigError when the pools, and `reading_mb` in each lane, could outgrow `ram_mb`."""
-        if self.pools_mb + self.lanes * reading_mb + _ALWAYS_MB > self.ram_mb:
+        if self.pools_mb + self.lanes * reading_mb + self._always_mb > self.ram_mb:
             raise ConfigError(self._too_much(reading_mb))
 
     def _too_much(self, reading_mb: float) -> str:
         return (
             f"the pools may need {self.pools_mb:.0f} MB, reading {self.lanes} x {reading_mb:.0f} MB, all else "
-            f"{_ALWAYS_MB} MB, and stream.ram_mb is {self.ram_mb}: lower lanes, pool_blocks, block_rows or "
+            f"{self._always_mb} MB, and stream.ram_mb is {self.ram_mb}: lower lanes, pool_blocks, block_rows or "
             "max_utterance_s, or raise ram_mb"
         )
 
