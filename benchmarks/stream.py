@@ -56,6 +56,7 @@ STREAM = {
     "max_utterance_s": 12.0,
     "decode_threads": 2,
     "worker_processes": 2,
+    "ram_mb": 2500,
 }
 DRAWS = 1000
 BATCH, WINDOW_S, CROP_S = 64, 10.0, 3

@@ -1,4 +1,4 @@
-"""A token that was used, accepted or refused, stands in nothing that is kept: logs, parameters, artifacts, the store."""
+"""A token that was used, accepted or refused, stands in nothing that is kept: logs, artifacts, the store."""
 
 from collections.abc import Iterator
 from pathlib import Path
