@@ -58,11 +58,11 @@ class Chain:
     seed: int
     lost: list[int]
 
-    def start(self, threads: int, decode_threads: int) -> tuple[BaseProcess, Any]:
+    def start(self, threads: int, decode_threads: int, processes: int = 0) -> tuple[BaseProcess, Any]:
         at = PROCESSES.Value("q", -1, lock=False)
         settings = (
             f"session.threads={threads}", f"stream.decode_threads={decode_threads}",
-            f"session.save_every_steps={SAVE_EVERY}", "phases.train.windows_per_epoch=280", "conversation.window_s=1.0",
+            f"stream.worker_processes={processes}", f"session.save_every_steps={SAVE_EVERY}", "phases.train.windows_per_epoch=280", "conversation.window_s=1.0",
         )  # fmt: skip
         arguments = train(self.config, self.store, *settings)
         process = PROCESSES.Process(target=voiceflow, args=(arguments, self.env, str(self.log), at))
@@ -70,11 +70,11 @@ class Chain:
         return process, at
 
     def survive(self) -> RunRecord:
-        """Train to the end through KILLS kills, each session with other threads."""
+        """Train to the end through KILLS kills, each session with other threads, some with worker processes."""
         rng = random.Random(self.seed)
         for number in range(KILLS):
             began = self.committed()
-            process, at = self.start(1 + number % 2, rng.randint(1, 4))
+            process, at = self.start(1 + number % 2, rng.randint(1, 4), 2 if number % 7 == 6 else 0)
             until, deadline = began + rng.randint(0, 2 * STEPS // KILLS - 6), time.monotonic() + PATIENCE_S
             while at.value < until and process.is_alive() and time.monotonic() < deadline:
                 time.sleep(0.001)
