@@ -61,8 +61,9 @@ class Chain:
     def start(self, threads: int, decode_threads: int, processes: int = 0) -> tuple[BaseProcess, Any]:
         at = PROCESSES.Value("q", -1, lock=False)
         settings = (
-            f"session.threads={threads}", f"stream.decode_threads={decode_threads}",
-            f"stream.worker_processes={processes}", f"session.save_every_steps={SAVE_EVERY}", "phases.train.windows_per_epoch=280", "conversation.window_s=1.0",
+            f"session.threads={threads}", f"session.save_every_steps={SAVE_EVERY}",
+            f"stream.decode_threads={decode_threads}", f"stream.worker_processes={processes}",
+            "phases.train.windows_per_epoch=280", "conversation.window_s=1.0",
         )  # fmt: skip
         arguments = train(self.config, self.store, *settings)
         process = PROCESSES.Process(target=voiceflow, args=(arguments, self.env, str(self.log), at))
