@@ -163,3 +163,19 @@ def test_usage_errors_exit_with_2_and_help_lists_every_command(voiceflow: VoiceF
     assert voiceflow("train", "--config", "demo", "--phase", "neither").exit_code == 2
     listed = voiceflow("--help").stdout
     assert all(name in listed for name in ("run", *(command.__name__ for command in COMMANDS)))
+
+
+def test_fit_turns_writes_what_a_run_can_simulate(voiceflow: VoiceFlow, tiny: str, tmp_path: Path) -> None:
+    lines = "".join(f"SPEAKER a 1 {i * 1.5} 1 <NA> <NA> {'ab'[i % 2]} <NA> <NA>\n" for i in range(10))
+    (tmp_path / "rttm").mkdir()
+    (tmp_path / "rttm" / "a.rttm").write_text(lines)
+    shown = json.loads(voiceflow("fit-turns", "rttm").stdout)
+    assert (shown["turns"], shown["change_probability"], shown["overlap_probability"]) == (10, 1, 0)
+    assert "turn_style=own/turns.json" in voiceflow("fit-turns", "rttm/a.rttm", "--out", "own/turns.json").stdout
+    asked = ("--utterances", 8, "--conversations", 4, "--set", "conversation.turn_style=own/turns.json", "--json")
+    result = voiceflow("peek", "-c", tiny, *asked)
+    assert result.exit_code == 0, result.stderr
+    (tmp_path / "rttm" / "a.rttm").write_text(lines.splitlines()[0])
+    alone = voiceflow("fit-turns", "rttm")
+    assert alone.exit_code == 2
+    assert "nobody speaks after somebody else" in alone.stderr

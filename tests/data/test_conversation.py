@@ -1,16 +1,18 @@
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from voiceflow_model.data.augment import add_room, noise
 from voiceflow_model.data.conversation import ConversationConfig, Utterance, simulate
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from voiceflow_model.data.keyed import keyed
-from voiceflow_model.data.turns import fit_turns, turn_statistics
+from voiceflow_model.data.turns import TurnStatistics, fit_turns, turn_statistics
 
 
 def voice(speaker: int, number: int, frames: int) -> Utterance:
@@ -125,6 +127,32 @@ def test_turn_statistics_are_what_was_measured():
     assert set(fitted.overlap_s) == {1.0}
     assert set(fitted.pause_change_s) == {0.5}
     assert set(fitted.pause_same_s) == {0.2}
+
+
+def test_own_statistics_are_read_into_the_configuration_and_used(tmp_path: Path):
+    quick = fit_turns([[(0, 0.5, "a"), (0.6, 1.1, "b"), (1.2, 1.7, "a"), (1.8, 2.3, "a")]], "quick talkers")
+    (tmp_path / "quick.json").write_text(quick.model_dump_json())
+    config = ConversationConfig.model_validate({"turn_style": str(tmp_path / "quick.json")})
+    assert config.turn_style == quick
+    assert ConversationConfig.model_validate(config.model_dump(mode="json")) == config
+    made = simulate(POOL, keyed(0), config, speakers=2)
+    assert len(made.turns) > 1.5 * len(simulate(POOL, keyed(0), ConversationConfig(), speakers=2).turns)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "cannot be read"), ("[", "cannot be read"), ('{"turns": 3}', "source")]
+)
+def test_statistics_that_are_none_say_who_writes_them(tmp_path: Path, content: str | None, said: str):
+    if content is not None:
+        (tmp_path / "turns.json").write_text(content)
+    with pytest.raises(ValidationError, match=said):
+        ConversationConfig.model_validate({"turn_style": str(tmp_path / "turns.json")})
+
+
+def test_descending_quantiles_are_refused():
+    shipped = turn_statistics("ami").model_dump()
+    with pytest.raises(ValidationError, match="ascend"):
+        TurnStatistics.model_validate({**shipped, "turn_s": shipped["turn_s"][::-1]})
 
 
 @pytest.mark.parametrize("style", ["ami", "voxconverse"])

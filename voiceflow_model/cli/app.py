@@ -7,6 +7,7 @@ from voiceflow_model.cli.doctor import doctor
 from voiceflow_model.cli.evaluate import evaluate
 from voiceflow_model.cli.exits import reported
 from voiceflow_model.cli.export import export
+from voiceflow_model.cli.fit_turns import fit_turns
 from voiceflow_model.cli.fsck import fsck
 from voiceflow_model.cli.mirror import mirror
 from voiceflow_model.cli.peek import peek
@@ -15,7 +16,7 @@ from voiceflow_model.cli.status import status
 from voiceflow_model.cli.stop import stop
 from voiceflow_model.cli.train import train
 
-COMMANDS = (train, evaluate, export, diarize, score, peek, mirror, status, stop, fsck, doctor)
+COMMANDS = (train, evaluate, export, diarize, score, peek, fit_turns, mirror, status, stop, fsck, doctor)
 
 app = typer.Typer(
     name="voiceflow",

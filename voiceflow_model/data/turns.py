@@ -1,7 +1,7 @@
 """Turn taking as measured on real conversations: how long people speak, pause, and talk over each other.
 
-`voiceflow_model/data/turns_*.json` hold the statistics alone, fitted by `benchmarks/fit_turns.py` from reference RTTMs
-of AMI train and VoxConverse dev. Following Landini et al. 2022 ("From simulated mixtures to simulated conversations"),
+`voiceflow_model/data/turns_*.json` hold the statistics alone, fitted by `voiceflow fit-turns` from reference RTTMs of
+AMI train and VoxConverse dev. Following Landini et al. 2022 ("From simulated mixtures to simulated conversations"),
 gaps between turns are drawn from what was measured, not placed at random.
 """
 
@@ -10,14 +10,30 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+import fsspec
 import numpy as np
+from pydantic import AfterValidator, Field
 
+from voiceflow_model.errors import CorpusError
 from voiceflow_model.section import Section
 
 TurnStyle = Literal["ami", "voxconverse"]
 _QUANTILES: list[float] = np.linspace(0.01, 0.99, 25).tolist()
+
+
+def _ascending(quantiles_s: tuple[float, ...]) -> tuple[float, ...]:
+    if list(quantiles_s) != sorted(quantiles_s):
+        raise ValueError("quantiles must ascend: let `voiceflow fit-turns` write them")
+    return quantiles_s
+
+
+Quantiles = Annotated[
+    tuple[Annotated[float, Field(ge=0)], ...],
+    Field(min_length=len(_QUANTILES), max_length=len(_QUANTILES)),
+    AfterValidator(_ascending),
+]
 
 
 class TurnStatistics(Section):
@@ -25,12 +41,12 @@ class TurnStatistics(Section):
 
     source: str
     turns: int
-    change_probability: float
-    overlap_probability: float
-    turn_s: tuple[float, ...]
-    pause_same_s: tuple[float, ...]
-    pause_change_s: tuple[float, ...]
-    overlap_s: tuple[float, ...]
+    change_probability: float = Field(ge=0, le=1)
+    overlap_probability: float = Field(ge=0, le=1)
+    turn_s: Quantiles
+    pause_same_s: Quantiles
+    pause_change_s: Quantiles
+    overlap_s: Quantiles
 
     def draw(self, quantiles_s: tuple[float, ...], rng: np.random.Generator) -> float:
         """One duration in seconds from a quantile table of this record, by inverse transform sampling."""
@@ -40,10 +56,25 @@ class TurnStatistics(Section):
         return slope * (at - _QUANTILES[i - 1]) + quantiles_s[i - 1]
 
 
+def turn_statistics(style: TurnStyle | TurnStatistics) -> TurnStatistics:
+    """The shipped statistics of one kind of conversation; those given as they are."""
+    return style if isinstance(style, TurnStatistics) else _shipped(style)
+
+
 @cache
-def turn_statistics(style: TurnStyle) -> TurnStatistics:
-    """The shipped statistics of one kind of conversation."""
+def _shipped(style: TurnStyle) -> TurnStatistics:
     return TurnStatistics(**json.loads((files("voiceflow_model.data") / f"turns_{style}.json").read_text()))
+
+
+def read_turns(style: Any) -> Any:
+    """For a name that ends in .json (a path or any fsspec URL), what `voiceflow fit-turns` wrote there."""
+    if not (isinstance(style, str) and style.endswith(".json")):
+        return style
+    try:
+        with fsspec.open(style, "r", encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{style} cannot be read ({error}): let `voiceflow fit-turns` write it") from error
 
 
 def fit_turns(recordings: Iterable[list[tuple[float, float, str]]], source: str) -> TurnStatistics:
@@ -67,6 +98,8 @@ def fit_turns(recordings: Iterable[list[tuple[float, float, str]]], source: str)
             if end_s > end:
                 end, who = end_s, speaker
     others = len(change) + len(overlap)
+    if not others:
+        raise CorpusError(f"{source}: nobody speaks after somebody else in {len(durations)} turns; nothing to measure")
     return TurnStatistics(
         source=source,
         turns=len(durations),
@@ -80,4 +113,4 @@ def fit_turns(recordings: Iterable[list[tuple[float, float, str]]], source: str)
 
 
 def _table(values: list[float]) -> tuple[float, ...]:
-    return tuple(np.quantile(values, _QUANTILES).round(3).tolist())
+    return tuple(np.quantile(values or [0.0], _QUANTILES).round(3).tolist())
