@@ -18,15 +18,13 @@ def fit_turns(
 
     files: list[str] = []
     for one in rttm:
-        found = (
-            [one] if one.endswith(".rttm") else [f for name, f in list_folder(one).items() if name.endswith(".rttm")]
-        )
+        found = [one] if one.endswith(".rttm") else [f for f in list_folder(one).values() if f.endswith(".rttm")]
         if not found:
             raise CorpusError(f"{one}: no .rttm file in it; name folders of reference RTTMs, or the files")
         files += found
     recordings = [turns for file in files for turns in read_rttm(file).values()]
     turns = [[(turn.start_s, turn.end_s, turn.speaker) for turn in recording] for recording in recordings]
-    statistics = fit(turns, " ".join(rttm)).model_dump_json(indent=1)
+    statistics = fit(turns, " ".join(Path(one).name for one in rttm)).model_dump_json(indent=1)
     if out is None:
         typer.echo(statistics)
         return
