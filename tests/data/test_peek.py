@@ -249,7 +249,7 @@ def test_the_sheet_grows_with_its_speakers_and_draws_silence_too(speakers: int) 
     [
         ((0.4, 0.1, 0.001), "fetch", 8.0, "draws_per_block"),
         ((0.1, 0.3, 0.001), "decode", 10.0, "Raise stream.decode_threads"),
-        ((0.0, 0.001, 0.1), "mix", 20.0, "Raise stream.decode_threads"),
+        ((0.0, 0.001, 0.1), "mix", 10.0, "Set stream.worker_processes = 4"),
     ],
 )
 def test_the_slowest_stage_sets_the_pace(
@@ -261,6 +261,7 @@ def test_the_slowest_stage_sets_the_pace(
     assert speed.audio_hours_per_hour == pytest.approx(10 * rate)
     assert advice in speed.advice
     assert "more cores" in speed_of(0, 0.1, 0, stream, window_s=10.0, cores=2).advice
+    assert "more cores" in speed_of(0, 0, 0.1, stream, window_s=10.0, cores=1).advice
 
 
 def test_a_listening_walk_reads_on_where_the_stream_stopped() -> None:

@@ -27,12 +27,14 @@ def speed_of(
 ) -> Speed:
     """From seconds of a thread per row (fetch, decode) and per window (mix), without what the network itself takes.
 
-    One set of threads reads while another mixes, so the slower of the two sets the pace. It is an upper bound: both
-    share the processor, also with the network where that has no GPU.
+    One set of threads reads while another mixes, so the slower of the two sets the pace; of those that mix, about one
+    in each process, for they hold the GIL. It is an upper bound: all share the processor, also with the network where
+    that has no GPU.
     """
     cores = cores or _cores()
-    threads, rows = stream.decode_threads, stream.block_rows / stream.draws_per_block
-    reading, mixing = threads / max((fetch_s + decode_s) * rows, 1e-9), threads / max(mix_s, 1e-9)
+    threads, processes = stream.decode_threads, max(1, stream.worker_processes)
+    rows = stream.block_rows / stream.draws_per_block
+    reading, mixing = threads / max((fetch_s + decode_s) * rows, 1e-9), processes / max(mix_s, 1e-9)
     limit: Stage = "mix" if mixing < reading else "fetch" if fetch_s > decode_s else "decode"
     rate = min(reading, mixing)
     return Speed(
@@ -43,22 +45,25 @@ def speed_of(
         windows_per_s=rate,
         audio_hours_per_hour=rate * window_s,
         limit=limit,
-        advice=f"{_cause(limit, threads, cores)} A network that takes more than {rate:.3g} windows per second waits "
-        "for data.",
+        advice=f"{_cause(limit, threads, processes, cores)} A network that takes more than {rate:.3g} windows per "
+        "second waits for data.",
     )
 
 
-def _cause(limit: Stage, threads: int, cores: int) -> str:
+def _cause(limit: Stage, threads: int, processes: int, cores: int) -> str:
     reuse = "raise stream.draws_per_block, so that more windows are made of what was read"
     if limit == "fetch":
         return (
             f"Fetching is slowest: {threads} threads wait for the source. Copy the corpus nearer to this machine, "
             f"raise stream.decode_threads, or {reuse}."
         )
-    name = "Decoding" if limit == "decode" else "Mixing"
+    if limit == "mix":
+        if processes < cores:
+            return f"Mixing is slowest: {processes} of {cores} cores does it. Set stream.worker_processes = {cores}."
+        return "Mixing is slowest. Take a machine with more cores."
     if threads < cores:
-        return f"{name} is slowest: {threads} threads do it on {cores} cores. Raise stream.decode_threads."
-    return f"{name} is slowest. Take a machine with more cores{', or ' + reuse if limit == 'decode' else ''}."
+        return f"Decoding is slowest: {threads} threads do it on {cores} cores. Raise stream.decode_threads."
+    return f"Decoding is slowest. Take a machine with more cores, or {reuse}."
 
 
 def _cores() -> int:
