@@ -13,17 +13,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from benchmarks.corpus import machine, table
 from voiceflow_model.config import RunConfig, load_config, parse_config
+from voiceflow_model.data.stream import Batch
 from voiceflow_model.errors import Yielded
 from voiceflow_model.runs.run import Run
 from voiceflow_model.stages import run_phase
 from voiceflow_model.store import Blob, ObjectInfo, Store, open_store
 from voiceflow_model.training.preemption import StopRequest
 from voiceflow_model.training.progress import Terminal, Tick
+from voiceflow_model.training.step import Stepper, StepReport
 
 STEPS, SAVE_EVERY = 20, 5
 BYTES_PER_S = 20_000_000
@@ -96,13 +98,20 @@ def full_size() -> RunConfig:
 
 
 def continue_once(url: str, began: float) -> None:
-    """Go on with the run for one step, and print the seconds until it was taken."""
-    stop = StopRequest()
+    """Go on with the run for one step, and print the seconds until it began."""
+    stop, steps = StopRequest(), list[float]()
     clock = Clock(lambda: stop.request("one step is enough"))
+    take = Stepper.__call__
+
+    def noted(self: Stepper, batches: Sequence[Batch]) -> StepReport:
+        steps.append(time.time())
+        return take(self, batches)
+
+    Stepper.__call__ = noted  # type: ignore[method-assign]
     try:
         run_phase(full_size(), "train", Throttled(open_store(url), BYTES_PER_S), "saving", stop=stop, listener=clock)
     except Yielded:
-        print(clock.ticks[0] - began)
+        print(steps[0] - began)
 
 
 def main() -> None:
@@ -132,8 +141,7 @@ def main() -> None:
         ),
         ("step", f"{step_s:.2f} s"),
         (f"training held up, saving every {SAVE_EVERY} steps", held_up),
-        ("from nothing to the end of the first step of a new process", f"{float(resumed):.1f} s"),
-        ("the same without that step", f"{float(resumed) - step_s:.1f} s"),
+        ("from nothing to the first step of a new process, pools filled", f"{float(resumed):.1f} s"),
     ]
     print(table(("what", "measured"), rows))
 
