@@ -44,7 +44,7 @@ def test_only_the_successor_is_recorded_and_the_orphan_ends_by_itself(
     said = logs["orphan"].read_text().replace("\n", " ")
     assert re.search(r"the lease of run tiny \(fence 1\) is gone, its holder is now \S+ \(fence 2\)", said)
     assert "stops and writes nothing more" in said
-    assert ended_after < 2 * HEARTBEAT_S + 5, "5 s: a busy machine, and the end of the interpreter"
+    assert ended_after < 2 * HEARTBEAT_S + 20, "20 s: a busy machine, and the end of the interpreter"
     record = record_in(gcs_url)
     assert left is not None
     assert during is not None

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from spyder.der import _DER
 
@@ -37,6 +37,7 @@ def spy(reference, hypothesis, collar):
 
 @settings(max_examples=60, deadline=None)
 @given(reference=turns_of("ABC"), hypothesis=turns_of("xyz"), collar_s=st.sampled_from([0.0, 0.25]))
+@example(reference=[Turn(12.1, 1.2, "B"), Turn(13.3, 0.1, "B")], hypothesis=[Turn(0.0, 0.1, "x")], collar_s=0.25)
 def test_agrees_with_spy_der(reference, hypothesis, collar_s):
     ours, theirs = errors(reference, hypothesis, WHOLE, collar_s=collar_s), spy(reference, hypothesis, collar_s)
     assert ours.speech_s == pytest.approx(theirs.duration, abs=1e-6)

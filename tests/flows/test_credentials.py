@@ -22,7 +22,7 @@ ACCEPTED, REFUSED = "hf_acceptedButSecret", "hf_refusedButSecret"
 @pytest.fixture
 def gated(tiny_config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunConfig]:
     with Hub() as hub:
-        hub.add("org/gated", {"train/0.parquet": b"rows"}, gated_token=ACCEPTED)
+        hub.add("org/gated", {"train/0.parquet": b"rows" * 100}, gated_token=ACCEPTED)
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         corpus = {"kind": "parquet", "url": "hf://datasets/org/gated", "train": ["train/*"]}
         yield parse_config(tiny_config.model_dump(mode="json", by_alias=True) | {"corpus": corpus})
@@ -41,13 +41,13 @@ def test_no_token_is_kept_anywhere(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("HF_TOKEN", ACCEPTED)
-    assert mirror(gated, str(tmp_path / "copy")).copied == 1
     monkeypatch.setenv("HF_TOKEN", REFUSED)
     state = pipeline(gated, store=str(tmp_path / "store"), run_id="refused", return_state=True)
     assert state.is_failed()
     assert "HF_TOKEN was refused" in str(state.message)
-    APILogHandler.flush()
+    monkeypatch.setenv("HF_TOKEN", ACCEPTED)
+    assert mirror(gated, str(tmp_path / "copy")).copied == 1
+    APILogHandler().flush()
     kept = kept_in(Path(prefect_environment["PREFECT_HOME"]), tmp_path) + "".join(capfd.readouterr()).encode()
     assert kept.count(b"HF_TOKEN was refused") > 1, "the search would find nothing"
     assert server.last_flow_run().name.encode() in kept

@@ -30,8 +30,8 @@ class Turn:
 
     @property
     def end_s(self) -> float:
-        """Where the turn ends, in seconds."""
-        return self.start_s + self.duration_s
+        """Where the turn ends, in seconds, to the microsecond: turns that meet in a text meet here."""
+        return round(self.start_s + self.duration_s, 6)
 
 
 def format_rttm(recording: str, turns: Iterable[Turn]) -> str:
