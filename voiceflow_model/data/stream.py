@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from voiceflow_model.data.batch import NOBODY, Batch, Layout, Slot, Slots
 from voiceflow_model.data.conversation import ConversationConfig
 from voiceflow_model.data.lanes import LaneState, StreamConfig
-from voiceflow_model.data.team import LaneNews, Team
+from voiceflow_model.data.team import LaneNews, Team, Work
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.data.worker import Worker
 from voiceflow_model.errors import ConfigError
@@ -60,12 +60,13 @@ class ConversationStream:
         self._slots = Slots(layout, shared=processes > 0)
         self._teams: list[_Filling] = []
         if not processes:
-            self._teams = [_InThreads(Team(walk, config, conversation, lanes, states, config.decode_threads))]
+            work = Work(walk, config, conversation, lanes, states, config.decode_threads)
+            self._teams = [_InThreads(Team(work))]
         for i in range(processes):
             first, last = (len(lanes) * j // processes for j in (i, i + 1))
             threads = -(-config.decode_threads // processes)
-            mine = (walk, config, conversation, lanes[first:last], states, threads)
-            self._teams.append(Worker(*mine, layout, (first * per_lane, last * per_lane)))
+            work = Work(walk, config, conversation, lanes[first:last], states, threads)
+            self._teams.append(Worker(work, layout, (first * per_lane, last * per_lane)))
 
     def __iter__(self) -> "ConversationStream":
         return self

@@ -21,18 +21,22 @@ class LaneNews(NamedTuple):
     seconds: dict[str, float]
 
 
-class Team:
-    """The lanes `numbers`, which share `threads` readers and as many mixers."""
+class Work(NamedTuple):
+    """What a team does: the lanes `numbers`, each from its state on, with `threads` readers and as many mixers."""
 
-    def __init__(
-        self,
-        walk: Walk,
-        config: StreamConfig,
-        conversation: ConversationConfig,
-        numbers: Sequence[int],
-        states: Mapping[int, LaneState],
-        threads: int,
-    ) -> None:
+    walk: Walk
+    config: StreamConfig
+    conversation: ConversationConfig
+    numbers: Sequence[int]
+    states: Mapping[int, LaneState]
+    threads: int
+
+
+class Team:
+    """Lanes that share threads."""
+
+    def __init__(self, work: Work) -> None:
+        walk, config, conversation, numbers, states, threads = work
         self._closing = threading.Event()
         self._readers = ThreadPoolExecutor(threads, "read", call_off_by, (self._closing,))
         self._mixers = ThreadPoolExecutor(threads, "mix")

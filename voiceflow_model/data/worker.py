@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -21,27 +20,14 @@ from multiprocessing.reduction import recv_handle, send_handle
 import numpy as np
 
 from voiceflow_model.data.batch import Batch, Layout, Slot
-from voiceflow_model.data.conversation import ConversationConfig
-from voiceflow_model.data.lanes import LaneState, StreamConfig
-from voiceflow_model.data.team import LaneNews, Team
-from voiceflow_model.data.walk import Walk
+from voiceflow_model.data.team import LaneNews, Team, Work
 from voiceflow_model.errors import VoiceFlowError, WorkerDied
 
 
 class Worker:
     """The near end: starts the process, and has batches filled by it."""
 
-    def __init__(
-        self,
-        walk: Walk,
-        config: StreamConfig,
-        conversation: ConversationConfig,
-        numbers: Sequence[int],
-        states: Mapping[int, LaneState],
-        threads: int,
-        layout: Layout,
-        rows: tuple[int, int],
-    ) -> None:
+    def __init__(self, work: Work, layout: Layout, rows: tuple[int, int]) -> None:
         self._near, far = Pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(far.fileno())],
@@ -53,8 +39,7 @@ class Worker:
         far.close()
         self._known: set[int] = set()  # slots whose memory it has
         self._asking = ThreadPoolExecutor(1, "ask")
-        whole = (walk, config, conversation, numbers, states, threads)
-        self._started = self._asking.submit(self._near.send, (whole, layout, rows))
+        self._started = self._asking.submit(self._near.send, (work, layout, rows))
 
     def fill(self, slot: Slot) -> Future[dict[int, LaneNews]]:
         """Have the team's rows of a batch filled; one order at a time is carried out."""
@@ -92,8 +77,8 @@ def main(descriptor: int) -> None:
     near = Connection(descriptor)
     carry_out = ThreadPoolExecutor(1, "fill")
     with suppress(EOFError, OSError):
-        whole, layout, (first, last) = near.recv()
-        team = Team(*whole)
+        work, layout, (first, last) = near.recv()
+        team = Team(work)
         slots: dict[int, Batch] = {}
         while True:
             number, fresh = near.recv()

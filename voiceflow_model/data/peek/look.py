@@ -15,7 +15,7 @@ from voiceflow_model.data.peek.listening import Heard, ListeningWalk
 from voiceflow_model.data.peek.looks_wrong import looks_wrong
 from voiceflow_model.data.peek.speed import Speed, speed_of
 from voiceflow_model.data.speakers import SpeakerClasses
-from voiceflow_model.data.team import Team
+from voiceflow_model.data.team import Team, Work
 from voiceflow_model.errors import BrokenAudio, CorpusError
 from voiceflow_model.section import Section
 
@@ -150,7 +150,7 @@ class _Windows:
     def draw(self, walk: ListeningWalk, stream: StreamConfig, conversation: ConversationConfig, count: int) -> float:
         """Open the stream and count `count` windows in; seconds of a thread that mixing one takes."""
         forgiving, lanes = stream.model_copy(update={"max_broken_share": 1.0}), stream.lanes
-        with Team(walk, forgiving, conversation, range(lanes), {}, stream.decode_threads) as team:
+        with Team(Work(walk, forgiving, conversation, range(lanes), {}, stream.decode_threads)) as team:
             warm_s, warm = 0.0, 0  # the first round of the lanes fills pools and caches
             try:
                 for drawn in range(0, count, lanes):  # in the order of training, a few at a time in RAM
