@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from benchmarks.corpus import machine, table
 from voiceflow_model.config import RunConfig, load_config, parse_config
@@ -22,7 +21,8 @@ from voiceflow_model.data.stream import Batch
 from voiceflow_model.errors import Yielded
 from voiceflow_model.runs.run import Run
 from voiceflow_model.stages import run_phase
-from voiceflow_model.store import Blob, ObjectInfo, Store, open_store
+from voiceflow_model.store import Blob, open_store
+from voiceflow_model.store.faults import FaultyStore
 from voiceflow_model.training.preemption import StopRequest
 from voiceflow_model.training.progress import Terminal, Tick
 from voiceflow_model.training.step import Stepper, StepReport
@@ -30,40 +30,27 @@ from voiceflow_model.training.step import Stepper, StepReport
 STEPS, SAVE_EVERY = 20, 5
 BYTES_PER_S = 20_000_000
 
-_Result = TypeVar("_Result")
 
-
-class Throttled:
-    """A store in front of another, whose transfers take their time."""
-
-    def __init__(self, inner: Store, bytes_per_s: int) -> None:
-        self.inner, self.url, self.bytes_per_s = inner, inner.url, bytes_per_s
+class Throttled(FaultyStore):
+    """A store without faults, whose transfers take their time."""
 
     def read(self, path: str) -> Blob:
         """See Store.read."""
-        return self._held(lambda: self.inner.read(path), lambda blob: len(blob.data))
+        began = time.monotonic()
+        blob = super().read(path)
+        _hold(began, len(blob.data))
+        return blob
 
     def write(self, path: str, data: bytes, *, if_generation: int | None = None) -> int:
         """See Store.write."""
-        return self._held(lambda: self.inner.write(path, data, if_generation=if_generation), lambda _: len(data))
-
-    def list(self, prefix: str = "") -> list[ObjectInfo]:
-        """See Store.list."""
-        return self.inner.list(prefix)
-
-    def delete(self, path: str) -> None:
-        """See Store.delete."""
-        self.inner.delete(path)
-
-    def uri(self, path: str) -> str:
-        """See Store.uri."""
-        return self.inner.uri(path)
-
-    def _held(self, transfer: Callable[[], _Result], size: Callable[[_Result], int]) -> _Result:
         began = time.monotonic()
-        result = transfer()
-        time.sleep(max(0.0, size(result) / self.bytes_per_s - (time.monotonic() - began)))
-        return result
+        generation = super().write(path, data, if_generation=if_generation)
+        _hold(began, len(data))
+        return generation
+
+
+def _hold(began: float, size: int) -> None:
+    time.sleep(max(0.0, size / BYTES_PER_S - (time.monotonic() - began)))
 
 
 class Clock(Terminal):
@@ -109,7 +96,7 @@ def continue_once(url: str, began: float) -> None:
 
     Stepper.__call__ = noted  # type: ignore[method-assign]
     try:
-        run_phase(full_size(), "train", Throttled(open_store(url), BYTES_PER_S), "saving", stop=stop, listener=clock)
+        run_phase(full_size(), "train", Throttled(open_store(url)), "saving", stop=stop, listener=clock)
     except Yielded:
         print(steps[0] - began)
 
@@ -123,7 +110,7 @@ def main() -> None:
         continue_once(options.resume[0], float(options.resume[1]))
         return
     with tempfile.TemporaryDirectory() as folder:
-        store, stop = Throttled(open_store(folder), BYTES_PER_S), StopRequest()
+        store, stop = Throttled(open_store(folder)), StopRequest()
         clock = Clock()
         clock.on_tick = lambda: stop.request("enough") if len(clock.ticks) == STEPS - SAVE_EVERY else None
         with contextlib.suppress(Yielded):
