@@ -4,6 +4,41 @@ import torch
 from torch import Tensor, nn
 
 _VARIANCE_FLOOR = 1e-4
+_EPSILON = 1e-5
+
+
+class PooledNorm(nn.Module):
+    """Batch normalisation of pooled statistics, without an affine part of its own since a linear layer follows.
+
+    All voices share most of what is pooled; until that is taken away, hundreds of speakers cannot be told apart
+    (docs/adr/0010-normalised-statistics.md). Only speakers who are there count. Shards of a batch are differentiated in
+    threads, so the moments are handed out, and folded into the buffers by `remember` in the shards' order.
+    """
+
+    def __init__(self, width: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("moments", torch.stack([torch.zeros(width), torch.ones(width)]))
+        self.moments: Tensor
+
+    def forward(self, pooled: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled (batch, K, width), there (batch, K) of bool -> normalised, and the moments (2, width) it was done by.
+
+        Moments are mean and variance: in training of those who are there, if they are two or more; else remembered.
+        """
+        moments = self.moments
+        if self.training:
+            share = there.to(pooled.dtype)[..., None]
+            count = share.sum()
+            mean = (share * pooled).sum((0, 1)) / count.clamp_min(1)
+            variance = (share * (pooled - mean).square()).sum((0, 1)) / count.clamp_min(1)
+            moments = torch.where(count >= 2, torch.stack([mean, variance]), moments)
+        return (pooled - moments[0]) * (moments[1] + _EPSILON).rsqrt(), moments.detach()
+
+    @torch.no_grad()
+    def remember(self, moments: Tensor) -> None:
+        """Fold the moments (2, width) of a batch into those that are used outside of training."""
+        self.moments.lerp_(moments, self.momentum)
 
 
 class EmbeddingHead(nn.Module):
@@ -17,6 +52,7 @@ class EmbeddingHead(nn.Module):
         super().__init__()
         self.project = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, width), nn.GELU(approximate="tanh"))
         self.score = nn.Sequential(nn.Linear(width, 32), nn.Tanh(), nn.Linear(32, 1))
+        self.norm = PooledNorm(2 * width)
         self.embed = nn.Linear(2 * width, dim)
 
     def frames(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,13 +60,25 @@ class EmbeddingHead(nn.Module):
         x = self.project(features.transpose(1, 2))
         return x, self.score(x).squeeze(-1)
 
-    def pool(self, x: Tensor, score: Tensor, masks: Tensor) -> Tensor:
-        """Masks (batch, K, frames) of 0/1 -> L2-normalised embeddings (batch, K, dim); an empty mask pools all."""
-        masks = torch.where(masks.sum(-1, keepdim=True) > 0, masks, torch.ones_like(masks))
+    def pool(self, x: Tensor, score: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks (batch, K, frames) of 0/1 -> L2-normalised embeddings (batch, K, dim), moments as of `PooledNorm`.
+
+        An empty mask pools all.
+        """
+        there = masks.sum(-1) > 0  # (batch, K)
+        masks = torch.where(there[..., None], masks, torch.ones_like(masks))
         weights = torch.softmax(score[:, None] + (masks - 1) * 1e4, dim=-1)  # (batch, K, frames)
         mean = weights @ x  # (batch, K, width)
         deviation = (weights @ x.square() - mean.square()).clamp_min(_VARIANCE_FLOOR).sqrt()
-        return nn.functional.normalize(self.embed(torch.cat([mean, deviation], dim=-1)), dim=-1)
+        pooled, moments = self.norm(torch.cat([mean, deviation], dim=-1).float(), there)
+        return nn.functional.normalize(self.embed(pooled), dim=-1), moments
+
+    @torch.no_grad()
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Weight (dim, 2 * width) and bias (dim,) from pooled statistics to the embedding, outside of training."""
+        mean, variance = self.norm.moments
+        weight = self.embed.weight * (variance + _EPSILON).rsqrt()
+        return weight, self.embed.bias - weight @ mean
 
 
 def clean_masks(activity: Tensor, min_frames: int = 10) -> Tensor:

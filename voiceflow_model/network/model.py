@@ -35,6 +35,7 @@ class Output(NamedTuple):
     embeddings: Tensor  # (batch, K, dim), L2-normalised
     features: Tensor  # (batch, frames, width): what embeddings are pooled from
     attention: Tensor  # (batch, frames)
+    moments: Tensor  # (2, pooled width): what pooled statistics were normalised by
 
 
 class FastDiarizationModel(nn.Module):
@@ -83,8 +84,8 @@ class FastDiarizationModel(nn.Module):
             membership: Tensor = self.powerset.membership.to(logits.device)
             chosen = logits >= logits.amax(-1, keepdim=True)  # one-hot argmax, without a gather for the exporter
             activity = chosen.to(logits.dtype) @ membership
-        embeddings = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype)))
-        return Output(logits, embeddings, x, attention)
+        embeddings, moments = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype)))
+        return Output(logits, embeddings, x, attention, moments)
 
 
 def parameter_count(model: nn.Module) -> int:

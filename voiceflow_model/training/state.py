@@ -15,7 +15,7 @@ from voiceflow_model.network.model import FastDiarizationModel, NetworkConfig, s
 from voiceflow_model.training.losses import SpeakerLoss
 from voiceflow_model.training.settings import TrainingConfig
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _WEIGHTS = ("ema.", "speakers.")
 _POSITION = ("step", "stream", "smoothed", "history", "accuracy", "validated_step", "best")
 
@@ -61,7 +61,7 @@ class TrainState:
             weight_decay=training.weight_decay,
             fused=True,
         )
-        ema = {name: p.detach().clone() for name, p in model.named_parameters()}
+        ema = {name: value.clone() for name, value in model.state_dict().items()}
         return cls(model, speakers, ema, optimizer, torch.amp.GradScaler(device.type, enabled=fp16), config_hash)
 
     @property
@@ -129,7 +129,7 @@ class TrainState:
         """Take the averaged weights of another phase's checkpoint, and its speakers when they are the same people."""
         tensors, _ = read_checkpoint(data)
         _load(self.model, tensors, "ema.")
-        self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        self.ema = {name: value.clone() for name, value in self.model.state_dict().items()}
         if same_speakers:
             _load(self.speakers, tensors, "speakers.")
 

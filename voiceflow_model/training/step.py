@@ -56,12 +56,14 @@ class Stepper:
             )
         for i, parameter in enumerate(state.parameters):
             parameter.grad = reduce(torch.add, [r[0][i] for r in results]) / len(results)
+        moments = reduce(torch.add, [r[2] for r in results]) / len(results)
         for group in state.optimizer.param_groups:
             group["lr"] = schedule.learning_rate(config, state.step, self.total)
         state.scaler.unscale_(state.optimizer)
         torch.nn.utils.clip_grad_norm_(state.parameters, config.clip_norm)
         state.scaler.step(state.optimizer)
         state.scaler.update()
+        state.model.embedding.norm.remember(moments)
         state.step += 1
         self._average()
         return report
@@ -74,8 +76,8 @@ class Stepper:
     ) -> None:
         self._workers.shutdown()
 
-    def _differentiate(self, batch: Batch) -> tuple[list[Tensor], StepReport]:
-        """Gradients and measurements of one shard."""
+    def _differentiate(self, batch: Batch) -> tuple[list[Tensor], StepReport, Tensor]:
+        """Gradients, measurements and pooled moments of one shard."""
         state, config = self.state, self.config
         waveform, activity, speakers = (torch.from_numpy(x).to(self.device, non_blocking=True) for x in batch)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -89,10 +91,10 @@ class Stepper:
         with torch.no_grad():
             hit = output.logits.argmax(-1) == aligned_classes(output.logits, activity, state.model.powerset)
             report = StepReport(loss.item(), segmentation.item(), speaker.item(), hit.float().mean().item())
-        return list(gradients), report
+        return list(gradients), report, output.moments
 
     @torch.no_grad()
     def _average(self) -> None:
         state = self.state
         decay = min(self.config.ema_decay, (1 + state.step) / (10 + state.step))
-        torch._foreach_lerp_(list(state.ema.values()), list(state.model.parameters()), 1 - decay)
+        torch._foreach_lerp_(list(state.ema.values()), list(state.model.state_dict().values()), 1 - decay)
