@@ -15,9 +15,8 @@ class PooledNorm(nn.Module):
     threads, so the moments are handed out, and folded into the buffers by `remember` in the shards' order.
     """
 
-    def __init__(self, width: int, momentum: float = 0.1) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.momentum = momentum
         self.register_buffer("moments", torch.stack([torch.zeros(width), torch.ones(width)]))
         self.moments: Tensor
 
@@ -36,9 +35,9 @@ class PooledNorm(nn.Module):
         return (pooled - moments[0]) * (moments[1] + _EPSILON).rsqrt(), moments.detach()
 
     @torch.no_grad()
-    def remember(self, moments: Tensor) -> None:
-        """Fold the moments (2, width) of a batch into those that are used outside of training."""
-        self.moments.lerp_(moments, self.momentum)
+    def remember(self, moments: Tensor, step: int) -> None:
+        """Fold the moments (2, width) of a batch into those used outside of training: a tenth, more in the beginning."""
+        self.moments.lerp_(moments, max(0.1, 1 / (1 + step)))
 
 
 class EmbeddingHead(nn.Module):

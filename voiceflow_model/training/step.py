@@ -63,7 +63,7 @@ class Stepper:
         torch.nn.utils.clip_grad_norm_(state.parameters, config.clip_norm)
         state.scaler.step(state.optimizer)
         state.scaler.update()
-        state.model.embedding.norm.remember(moments)
+        state.model.embedding.norm.remember(moments, state.step)
         state.step += 1
         self._average()
         return report
