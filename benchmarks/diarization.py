@@ -1,0 +1,128 @@
+"""A trained model beside silero-vad + Resemblyzer + agglomerative clustering, on the same recordings.
+
+The peer is what one gets from PyPI with weights inside the wheels and no training. It is given the clustering
+threshold that is best on the very recordings that are scored; ours runs as exported, tuned on dev speakers. Simulated
+conversations of the configuration's test speakers are made twice: as it says, and with AMI's turn taking, a room each
+and noise at 0 to 10 dB, which no shipped configuration trains on. `--real FOLDER` adds recordings with RTTMs.
+
+    pip install silero-vad resemblyzer "setuptools<81"
+    python -m benchmarks.diarization --model MODEL --config speech corpus.url=... corpus.heldout_url=... --real ami
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from resemblyzer import VoiceEncoder, normalize_volume
+from scipy.cluster.hierarchy import fcluster, linkage
+from silero_vad import get_speech_timestamps, load_silero_vad
+
+from voiceflow_model.cli.model import find_model
+from voiceflow_model.config import RunConfig, load_config
+from voiceflow_model.data.corpora import open_corpus
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
+from voiceflow_model.diarization.onnx_runtime import Diarizer
+from voiceflow_model.diarization.rttm import Turn
+from voiceflow_model.evaluation.der import Score, score
+from voiceflow_model.evaluation.recording import Recording, load_folder
+from voiceflow_model.evaluation.report import DerReport
+from voiceflow_model.evaluation.simulated import simulated_recordings
+
+THRESHOLDS: tuple[float, ...] = tuple(np.arange(0.1, 0.701, 0.025).round(3).tolist())
+HARDER = ("conversation.turn_style=ami", "conversation.room_share=1.0", "conversation.snr_db=[0.0, 10.0]")
+FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
+
+
+class Heard(NamedTuple):
+    """What the peer knows of a recording before its one threshold."""
+
+    voice: NDArray[np.int64]  # (frames,) which embedding a frame belongs to, -1 without speech
+    embeddings: NDArray[np.float32]  # (embeddings, 256)
+
+
+class Peer:
+    """silero-vad finds speech, Resemblyzer embeds 1.6 s every quarter second, average linkage on cosine clusters."""
+
+    def __init__(self) -> None:
+        self._vad, self._encoder = load_silero_vad(), VoiceEncoder("cpu", verbose=False)
+
+    def hear(self, samples: Samples) -> Heard:
+        """Each frame with speech belongs to the nearest embedding whose 1.6 s are mostly speech."""
+        speech = np.zeros(len(samples) // FRAME_SAMPLES, bool)
+        for span in get_speech_timestamps(torch.from_numpy(samples), self._vad, sampling_rate=SAMPLE_RATE_HZ):
+            speech[span["start"] // FRAME_SAMPLES : span["end"] // FRAME_SAMPLES] = True
+        louder = normalize_volume(samples, -30, increase_only=True)
+        _, embeddings, parts = self._encoder.embed_utterance(louder, return_partials=True, rate=4)
+        spans = [slice(part.start // FRAME_SAMPLES, part.stop // FRAME_SAMPLES) for part in parts]
+        kept = [i for i, span in enumerate(spans) if speech[span].mean() >= 0.5] or list(range(len(spans)))
+        centres = np.array([(spans[i].start + spans[i].stop) / 2 for i in kept])
+        nearest = np.abs(np.arange(len(speech))[:, None] - centres).argmin(axis=1)
+        return Heard(np.where(speech, nearest, -1), embeddings[kept])
+
+    @staticmethod
+    def decide(heard: Heard, threshold: float) -> list[Turn]:
+        """Turns, with clusters cut at this cosine distance."""
+        labels = np.ones(1, np.int64)
+        if len(heard.embeddings) > 1:
+            labels = fcluster(linkage(heard.embeddings, "average", "cosine"), threshold, "distance")
+        speaker = np.where(heard.voice >= 0, labels[heard.voice], 0)
+        edges = np.flatnonzero(np.diff(speaker, prepend=-1, append=-1))
+        return [
+            Turn(round(a * FRAME_S, 3), round((b - a) * FRAME_S, 3), str(speaker[a]))
+            for a, b in pairwise(edges.tolist())
+            if speaker[a]
+        ]
+
+
+def scores_of(recordings: Sequence[Recording], diarize: Callable[[int], list[Turn]]) -> list[Score]:
+    """Scores of a system that is asked by the number of the recording."""
+    return [score(one.name, one.reference, diarize(i), one.scored) for i, one in enumerate(recordings)]
+
+
+def row(condition: str, system: str, scores: Sequence[Score]) -> str:
+    """One line of the table."""
+    report = DerReport.from_scores(scores, condition)
+    parts = " / ".join(f"{100 * part:.1f}" for part in (report.false_alarm, report.missed, report.confusion))
+    return f"| {condition} | {system} | {report.der:.1%} | {parts} | {report.speaker_count_accuracy:.0%} |"
+
+
+def conditions(config: RunConfig, harder: RunConfig, real: str | None) -> Iterator[tuple[str, list[Recording]]]:
+    """What is measured, by name."""
+    corpus = open_corpus(config.test_corpus)
+    yield "as trained", simulated_recordings(config, corpus, "test")
+    yield "AMI's turns, rooms, loud noise", simulated_recordings(harder, corpus, "test")
+    if real is not None:
+        yield real, list(load_folder(real))
+
+
+def main() -> None:
+    """A Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--store", default="voiceflow-store")
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--real", help="a folder of audio and RTTM")
+    parser.add_argument("settings", nargs="*")
+    given = parser.parse_args()
+    config = load_config(given.config, given.settings)
+    harder = load_config(given.config, [*given.settings, *HARDER, "evaluation.overlap_probability=0.5"])
+    ours, peer = Diarizer.load(find_model(given.model, given.store)), Peer()
+    print("| recordings | system | DER | false alarm / missed / confusion | count right |\n| --- | --- | ---: | --- | ---: |")
+    for name, recordings in conditions(config, harder, given.real):
+        found = scores_of(recordings, lambda i, r=recordings: ours.diarize(r[i].samples))  # type: ignore[misc]
+        heard = [peer.hear(one.samples) for one in recordings]
+        tried = {
+            threshold: scores_of(recordings, lambda i, h=heard, t=threshold: peer.decide(h[i], t))  # type: ignore[misc]
+            for threshold in THRESHOLDS
+        }
+        best = min(THRESHOLDS, key=lambda t: DerReport.from_scores(tried[t], name).der)
+        print(row(name, "ours", found))
+        print(row(name, f"silero + Resemblyzer + AHC at {best:g}", tried[best]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
