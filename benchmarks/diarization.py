@@ -111,7 +111,10 @@ def main() -> None:
     config = load_config(given.config, given.settings)
     harder = load_config(given.config, [*given.settings, *HARDER, "evaluation.overlap_probability=0.5"])
     ours, peer = Diarizer.load(find_model(given.model, given.store)), Peer()
-    print("| recordings | system | DER | false alarm / missed / confusion | count right |\n| --- | --- | ---: | --- | ---: |")
+    print(
+        "| recordings | system | DER | false alarm / missed / confusion | count right |\n"
+        "| --- | --- | ---: | --- | ---: |"
+    )
     for name, recordings in conditions(config, harder, given.real):
         found = scores_of(recordings, lambda i, r=recordings: ours.diarize(r[i].samples))  # type: ignore[misc]
         heard = [peer.hear(one.samples) for one in recordings]

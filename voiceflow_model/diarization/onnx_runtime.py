@@ -68,10 +68,11 @@ class Diarizer:
         tuning = tuning or self.card.tuning
         return decide(self.analyse(samples, tuning), tuning, min_speakers, max_speakers)
 
-    def analyse(self, samples: Samples, tuning: Tuning | None = None) -> Analysis:
+    def analyse(self, samples: Samples, tuning: Tuning | None = None, truth: Mask | None = None) -> Analysis:
         """Run the network once over every window of mono 16 kHz samples (samples,). Raises BrokenAudio.
 
-        Of `tuning`, by default the one stored with the model, `window_hop_s` and `max_run_s` matter here.
+        Of `tuning`, by default the one stored with the model, `window_hop_s` and `max_run_s` matter here. `truth`
+        (samples // 320, speakers), where it is known, takes the place of what the network says about who talks.
         Batches are cut, run and pooled one after the other, so memory beyond the samples grows by ~7 KB per second.
         """
         check_samples(samples)
@@ -81,14 +82,18 @@ class Diarizer:
         total = samples.size // frame
         hop = max(round(tuning.window_hop_s / card.frame_s), 1)
         starts = window_starts(total, in_window, hop)
-        shape = (len(starts), min(in_window, total), card.num_speakers)
+        shape = (len(starts), min(in_window, total), card.num_speakers if truth is None else truth.shape[1])
         probabilities = np.zeros(shape, np.float32)
         runs: list[tuple[int, Runs]] = []
         for here, waveforms in cut_batches(samples, starts, in_window * frame, frame, BATCH):
             logits, features, attention = self._fetch(PER_WINDOW, waveforms)
             logits[np.abs(waveforms).max(axis=1) <= SILENCE] = np.eye(1, logits.shape[2]) * 100
             part = slice(shape[1])  # what lies beyond is the filling of a short recording
-            probabilities[here], active = local_activity(logits[:, part], card.powerset, card.num_speakers)
+            if truth is None:
+                probabilities[here], active = local_activity(logits[:, part], card.powerset, card.num_speakers)
+            else:
+                active = np.stack([truth[start : start + shape[1]] for start in starts[here]])
+                probabilities[here] = active
             pool = (features[:, part], attention[:, part], self._pool_weight, self._pool_bias)
             runs.append((here.start, pool_runs(active, *pool, card.frame_s, tuning.max_run_s)))
         return Analysis(card.frame_s, total, starts, probabilities, join_runs(runs, len(self._pool_bias)))

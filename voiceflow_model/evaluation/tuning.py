@@ -17,7 +17,7 @@ Option = TypeVar("Option", float, Tuning)
 FLAT = 0.02  # DERs of a dozen recordings this close (absolute) are the same
 HELPS = 0.005  # a parameter leaves its default only for at least this much: less is noise on a dozen recordings
 
-SIMILARITIES = tuple(np.round(np.arange(0.2, 0.901, 0.05), 2).tolist())
+SIMILARITIES = tuple(np.round(np.arange(0.0, 0.901, 0.05), 2).tolist())
 SHARES = (0.02, 0.05, 0.08)
 OTHERS: tuple[tuple[dict[str, float], ...], ...] = (
     tuple({"onset": x, "offset": round(x - gap, 2)} for x in (0.4, 0.5, 0.6) for gap in (0.0, 0.1)),

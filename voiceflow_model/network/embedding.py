@@ -36,7 +36,7 @@ class PooledNorm(nn.Module):
 
     @torch.no_grad()
     def remember(self, moments: Tensor, step: int) -> None:
-        """Fold the moments (2, width) of a batch into those used outside of training: a tenth, more in the beginning."""
+        """Fold a batch's moments (2, width) into those used outside of training: a tenth, more in the beginning."""
         self.moments.lerp_(moments, max(0.1, 1 / (1 + step)))
 
 
