@@ -7,7 +7,7 @@ from voiceflow_model.diarization.card import ModelCard
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.pooling import attentive_statistics
 from voiceflow_model.export.onnx import export_onnx, parity
-from voiceflow_model.network.embedding import clean_masks
+from voiceflow_model.network.embedding import PooledNorm, clean_masks
 from voiceflow_model.network.frontend import LogMel
 from voiceflow_model.network.model import FastDiarizationModel, NetworkConfig, parameter_count, seeded_model
 from voiceflow_model.network.powerset import powerset_classes
@@ -72,8 +72,22 @@ def test_overlap_is_kept_out_of_pooling_unless_there_is_nothing_else():
     assert clean_masks(buried).sum() == 40
 
 
+def test_pooled_statistics_are_normalised_over_those_who_are_there():
+    norm, pooled = PooledNorm(4), audio(5, 3, 4) * 7 + 2
+    there = torch.tensor([[True, False, False]] * 5)
+    normalised, moments = norm(pooled, there)
+    assert torch.allclose(normalised[:, 0].mean(0), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(normalised[:, 0].var(0, correction=0), torch.ones(4), atol=1e-3)
+    assert torch.allclose(moments[0], pooled[:, 0].mean(0))
+    assert torch.equal(norm(pooled[:1], there[:1])[1], norm.moments)  # one alone: nothing to compare with
+    norm.remember(moments, step=0)
+    assert torch.allclose(norm.moments, moments)
+    assert torch.equal(norm.eval()(pooled, ~there)[1], norm.moments)
+
+
 def test_the_exported_file_computes_what_torch_computes_and_says_what_it_is():
     model = seeded_model(SMALL, 0)
+    model.embedding.norm.remember(audio(2, 64).abs() + 0.1, step=0)
     card = ModelCard(num_speakers=3, powerset=powerset_classes(3), config_hash="c", run_id="r", step=3)
     data = export_onnx(model, card)
     assert parity(model, data) <= 1e-4

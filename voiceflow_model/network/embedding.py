@@ -11,8 +11,8 @@ class PooledNorm(nn.Module):
     """Batch normalisation of pooled statistics, without an affine part of its own since a linear layer follows.
 
     All voices share most of what is pooled; until that is taken away, hundreds of speakers cannot be told apart
-    (docs/adr/0010-learning-on-small-data.md). Only speakers who are there count. Shards of a batch are differentiated in
-    threads, so the moments are handed out, and folded into the buffers by `remember` in the shards' order.
+    (docs/adr/0010-learning-on-small-data.md). Only speakers who are there count. Shards of a batch are differentiated
+    in threads, so the moments are handed out, and folded into the buffers by `remember` in the shards' order.
     """
 
     def __init__(self, width: int) -> None:
