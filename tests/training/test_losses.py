@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceflow_model.network.powerset import Powerset
-from voiceflow_model.training.losses import SpeakerLoss, aligned_classes, segmentation_loss
+from voiceflow_model.training.losses import SpeakerLoss, aligned_classes, likeness_loss, segmentation_loss
 
 
 def example(seed: int, speakers: int = 3, frames: int = 40):
@@ -73,3 +73,16 @@ def test_no_speaker_in_a_batch_is_a_loss_of_zero_that_can_be_differentiated():
     value = loss(embeddings, torch.zeros(0, dtype=torch.long), 0.2)
     value.backward()
     assert value == 0
+
+
+def test_attention_is_told_which_frames_share_a_voice_and_nothing_about_silence():
+    activity = torch.zeros(1, 16, 2)
+    activity[0, :4, 0] = activity[0, 4:8, 1] = activity[0, 8:12] = 1  # one, the other, both, nobody
+    same = torch.tensor([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]])
+    right = (20.0 * (2 * same - 1))[None, None].expand(1, 2, 4, 4)
+    assert likeness_loss([right], activity) < 1e-6
+    assert likeness_loss([-right], activity) > 10
+    elsewhere = right.clone()
+    elsewhere[..., 3, :] = elsewhere[..., :, 3] = 99.0
+    assert likeness_loss([elsewhere, right], activity) < 1e-6
+    assert likeness_loss([], activity) == likeness_loss([right], torch.zeros_like(activity)) == 0

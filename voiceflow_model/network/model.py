@@ -36,6 +36,7 @@ class Output(NamedTuple):
     features: Tensor  # (batch, frames, width): what embeddings are pooled from
     attention: Tensor  # (batch, frames)
     moments: Tensor  # (2, pooled width): what pooled statistics were normalised by
+    likeness: list[Tensor]  # per attention block (batch, TOLD, coarse frames, coarse frames): who is the same as whom
 
 
 class FastDiarizationModel(nn.Module):
@@ -62,9 +63,7 @@ class FastDiarizationModel(nn.Module):
         self.powerset = Powerset(num_speakers)
         self.frontend = LogMel(mels)
         self.encoder = Encoder(mels, hidden_size, blocks)
-        self.segmentation = SegmentationHead(
-            hidden_size, len(self.powerset.classes), attention_blocks, heads=max(1, hidden_size // 32)
-        )
+        self.segmentation = SegmentationHead(hidden_size, len(self.powerset.classes), attention_blocks)
         self.embedding = EmbeddingHead(hidden_size, 2 * hidden_size, embedding_dim)
 
     @classmethod
@@ -78,14 +77,14 @@ class FastDiarizationModel(nn.Module):
         Embeddings are pooled where `activity` (batch, frames, K) says; without it, where the model's own decisions do.
         """
         features = self.encoder(self.frontend(waveform))  # (batch, channels, frames)
-        logits = self.segmentation(features)
+        logits, likeness = self.segmentation(features)
         x, attention = self.embedding.frames(features)
         if activity is None:
             membership: Tensor = self.powerset.membership.to(logits.device)
             chosen = logits >= logits.amax(-1, keepdim=True)  # one-hot argmax, without a gather for the exporter
             activity = chosen.to(logits.dtype) @ membership
         embeddings, moments = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype)))
-        return Output(logits, embeddings, x, attention, moments)
+        return Output(logits, embeddings, x, attention, moments, likeness)
 
 
 def parameter_count(model: nn.Module) -> int:

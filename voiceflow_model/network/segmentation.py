@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 COARSE = 4  # frames, 80 ms: how finely the context of a window is modelled
+TOLD = 2  # attention heads of a block that training tells who is the same
 
 
-class SelfAttention(nn.Module):
-    """Pre-norm multi-head self-attention written out, because `nn.MultiheadAttention` does not export well (FACTS)."""
+class Attention(nn.Module):
+    """Pre-norm transformer block, written out because `nn.MultiheadAttention` does not export well (FACTS)."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -15,19 +16,22 @@ class SelfAttention(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
+        self.forth = nn.Sequential(
+            nn.LayerNorm(channels),
+            nn.Linear(channels, 2 * channels),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(2 * channels, channels),
+        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, frames, channels) -> the same shape, input added."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, frames, channels) -> the same shape, and scores (batch, TOLD, frames, frames) of the first heads."""
         batch, frames, channels = x.shape
         qkv = self.qkv(self.norm(x)).view(batch, frames, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, frames, channels / heads)
-        if torch.onnx.is_in_onnx_export():
-            weights = torch.softmax(q @ k.transpose(-1, -2) * (channels // self.heads) ** -0.5, dim=-1)
-            mixed = weights @ v
-        else:
-            mixed = nn.functional.scaled_dot_product_attention(q, k, v)
-        attended: Tensor = x + self.out(mixed.transpose(1, 2).reshape(batch, frames, channels))
-        return attended
+        scores = q @ k.transpose(-1, -2) * (channels // self.heads) ** -0.5
+        mixed = torch.softmax(scores, dim=-1) @ v
+        x = x + self.out(mixed.transpose(1, 2).reshape(batch, frames, channels))
+        return x + self.forth(x), scores[:, :TOLD]
 
 
 class SegmentationHead(nn.Module):
@@ -37,22 +41,25 @@ class SegmentationHead(nn.Module):
     (docs/adr/0010-learning-on-small-data.md); the classifier sees the trunk's own 20 ms frames beside them.
     """
 
-    def __init__(self, channels: int, classes: int, attention_blocks: int, heads: int) -> None:
+    def __init__(self, channels: int, classes: int, attention_blocks: int) -> None:
         super().__init__()
         self.coarsen = nn.Conv1d(channels, channels, 2 * COARSE - 1, COARSE, padding=COARSE - 1, groups=channels)
-        self.attention = nn.Sequential(*[SelfAttention(channels, heads) for _ in range(attention_blocks)])
+        heads = channels // (8 if channels % 16 or channels < 32 else 16)
+        self.attention = nn.ModuleList([Attention(channels, heads) for _ in range(attention_blocks)])
         self.norm = nn.LayerNorm(channels)
         self.recurrent = nn.GRU(channels, channels, batch_first=True, bidirectional=True)
         self.classify = nn.Linear(3 * channels, classes)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(batch, channels, frames) -> logits (batch, frames, classes)."""
-        x = self.norm(
-            self.attention(self.coarsen(features).transpose(1, 2))
-        )  # (batch, ceil(frames / COARSE), channels)
-        context = self.recurrent(x)[0]
+    def forward(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(batch, channels, frames) -> logits (batch, frames, classes), and per block the scores of `Attention`."""
+        x = self.coarsen(features).transpose(1, 2)  # (batch, ceil(frames / COARSE), channels)
+        likeness = []
+        for block in self.attention:
+            x, scores = block(x)
+            likeness.append(scores)
+        context = self.recurrent(self.norm(x))[0]
         batch, coarse, width = context.shape
         context = context[:, :, None].expand(batch, coarse, COARSE, width).reshape(batch, coarse * COARSE, width)
         fine = features.transpose(1, 2)
         logits: Tensor = self.classify(torch.cat([context[:, : fine.shape[1]], fine], dim=-1))
-        return logits
+        return logits, likeness

@@ -21,6 +21,7 @@ class TrainingConfig(Section):
     clip_norm: float = Field(5.0, gt=0)
     ema_decay: float = Field(0.99, ge=0, lt=1, description="of the averaged weights that are validated and exported")
     speaker_weight: float = Field(0.2, ge=0, description="of the speaker loss beside the segmentation loss")
+    likeness_weight: float = Field(1.0, ge=0, description="of the loss that tells attention which frames share a voice")
     margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
     margin_ramp_share: float = Field(0.3, ge=0, le=1, description="of a phase's steps until the full margin")
     scale: float = Field(30.0, gt=0)

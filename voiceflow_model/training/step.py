@@ -13,7 +13,7 @@ from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from voiceflow_model.data.stream import Batch
 from voiceflow_model.errors import Diverged
 from voiceflow_model.training import schedule
-from voiceflow_model.training.losses import aligned_classes, segmentation_loss
+from voiceflow_model.training.losses import aligned_classes, likeness_loss, segmentation_loss
 from voiceflow_model.training.settings import TrainingConfig
 from voiceflow_model.training.state import TrainState
 
@@ -86,7 +86,8 @@ class Stepper:
         spoken = activity.sum(1) >= config.min_speaker_s * _FRAMES_PER_S  # (batch, K)
         margin = schedule.margin(config, state.step, self.total)
         speaker = state.speakers(output.embeddings[spoken], speakers[spoken], margin)
-        loss = segmentation + config.speaker_weight * speaker
+        likeness = likeness_loss(output.likeness, activity)
+        loss = segmentation + config.likeness_weight * likeness + config.speaker_weight * speaker
         gradients = torch.autograd.grad(state.scaler.scale(loss), state.parameters, materialize_grads=True)
         with torch.no_grad():
             hit = output.logits.argmax(-1) == aligned_classes(output.logits, activity, state.model.powerset)
