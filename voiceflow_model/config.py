@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -26,12 +26,24 @@ Phase = Literal["validate", "train"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
+class CropsConfig(Section):
+    """How a phase begins: short windows with one voice each, many in a batch.
+
+    A trunk learns voices from them several times sooner (docs/adr/0010-learning-on-small-data.md).
+    """
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(64, ge=1)
+    window_s: float = Field(2.0, gt=0.5, multiple_of=0.02)
+
+
 class PhaseConfig(Section):
     """One training phase. An epoch is a stated number of conversations, never a vague pass over the data."""
 
     epochs: int = Field(ge=1)
     windows_per_epoch: int = Field(ge=1)
     validate_every_epochs: int = Field(1, ge=1, description="the last epoch is always validated")
+    crops: CropsConfig | None = Field(None, description="single voices to begin with, before the epochs")
     corpus: CorpusConfig | None = Field(None, description="instead of the run's [corpus]")
     continue_from_validate: bool = Field(False, description="start from the weights of the validate phase")
 
@@ -59,18 +71,23 @@ class RunConfig(Section):
                 f"conversation.speakers allows {most} speakers in a window and network.num_speakers is "
                 f"{self.network.num_speakers}"
             )
-        for corpus in (self.corpus_of(phase) for phase in PHASES):
+        for phase, corpus in ((phase, self.corpus_of(phase)) for phase in PHASES):
+            if corpus.kind == "recordings" and self.phase(phase).crops:
+                raise ValueError(f"phases.{phase}.crops: recordings of conversations have no windows of single voices")
             if corpus.kind == "recordings" and corpus.passage_s > self.stream.max_utterance_s:
                 raise ValueError(
                     f"corpus.passage_s = {corpus.passage_s:g} is longer than stream.max_utterance_s = "
                     f"{self.stream.max_utterance_s:g}, by which RAM is counted"
                 )
         training, lanes = self.training, self.stream.lanes
-        if training.batch_size % lanes or lanes % training.gradient_shards:
-            raise ValueError(
-                f"training.batch_size ({training.batch_size}) must be a multiple of stream.lanes ({lanes}), that of "
-                f"training.gradient_shards ({training.gradient_shards})"
-            )
+        sizes = {"training.batch_size": training.batch_size}
+        sizes |= {f"phases.{p}.crops.batch_size": crops.batch_size for p in PHASES if (crops := self.phase(p).crops)}
+        for key, size in sizes.items():
+            if size % lanes or lanes % training.gradient_shards:
+                raise ValueError(
+                    f"{key} ({size}) must be a multiple of stream.lanes ({lanes}), that of "
+                    f"training.gradient_shards ({training.gradient_shards})"
+                )
         return self
 
     def phase(self, phase: Phase) -> PhaseConfig:
@@ -84,6 +101,18 @@ class RunConfig(Section):
     def steps_per_epoch(self, phase: Phase) -> int:
         """Optimisation steps in an epoch of a phase: its windows, in whole batches."""
         return max(1, self.phase(phase).windows_per_epoch // self.training.batch_size)
+
+    def legs(self, phase: Phase) -> tuple["Leg", ...]:
+        """The stretches of a phase, in order: crops if it has any, then conversations."""
+        settings = self.phase(phase)
+        crops, steps = settings.crops, settings.epochs * self.steps_per_epoch(phase)
+        if crops is None:
+            return (Leg(0, steps, self.conversation, self.training.batch_size),)
+        single = self.conversation.model_copy(update={"window_s": crops.window_s, "speakers": (0.0, 1.0)})
+        return (
+            Leg(0, crops.steps, single, crops.batch_size),
+            Leg(crops.steps, crops.steps + steps, self.conversation, self.training.batch_size),
+        )
 
     @property
     def test_corpus(self) -> CorpusConfig:
@@ -103,6 +132,19 @@ class RunConfig(Section):
     def hash(self) -> str:
         """Of the identity without places: 12 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.identity(places=False), sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Leg(NamedTuple):
+    """A stretch of a phase, from one step to another, on one kind of conversation."""
+
+    start: int
+    end: int
+    conversation: ConversationConfig
+    batch_size: int
+
+    def windows(self, step: int) -> int:
+        """How many of its windows were trained on when the phase is at `step`."""
+        return max(0, min(step, self.end) - self.start) * self.batch_size
 
 
 class PhasesConfig(Section):

@@ -17,7 +17,11 @@ TINY = {
     "network": {"hidden_size": 16, "blocks": 1, "attention_blocks": 0, "mels": 20, "embedding_dim": 16},
     "training": {"batch_size": 4, "learning_rate": 3e-3},
     "phases": {
-        "validate": {"epochs": 3, "windows_per_epoch": 16},
+        "validate": {
+            "epochs": 3,
+            "windows_per_epoch": 16,
+            "crops": {"steps": 3, "batch_size": 8, "window_s": 1.0},
+        },
         "train": {"epochs": 2, "windows_per_epoch": 16, "continue_from_validate": True},
     },
     "evaluation": {"validation_conversations": 16, "validation_utterances": 8},
@@ -76,15 +80,17 @@ def url(request, tmp_path) -> str:
 
 
 def test_stopped_and_resumed_with_other_threads_ends_with_the_same_bits(url, undisturbed):
-    position = 0
-    for stop_after, threads in ((1, 1), (4, 2), (2, 2)):
+    position = 0  # crops end at 3
+    for stop_after, threads in ((1, 1), (2, 2), (4, 2), (2, 2)):
         with pytest.raises(Yielded, match="the same command continues"):
             go(url, stop_after, threads=threads, save_every_steps=3)
         position += stop_after
         assert Run.load(open_store(url), "r").record.state == "yielded"
     result, listener = go(url, threads=1)
     assert listener.steps[0] == position + 1  # nothing is repeated, nothing is lost
-    assert result.steps == 12
+    assert result.steps == 15
+    assert result.windows == 3 * 8 + 12 * 4
+    assert [message for message in listener.said if message.startswith("validated")] == ["validated 2", "validated 3"]
     assert final(url) == undisturbed
 
 
@@ -135,7 +141,7 @@ def test_settings_of_a_session_may_change_between_sessions():
     with pytest.raises(Yielded):
         go("memory://session", 2, save_every_steps=1)
     result, _ = go("memory://session", save_every_steps=50, lease_ttl_s=30)
-    assert result.steps == 12
+    assert result.steps == 15
 
 
 def test_a_missed_gate_keeps_the_run_and_says_so_every_time():

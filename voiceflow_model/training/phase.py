@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from voiceflow_model.config import Phase, RunConfig
+from voiceflow_model.config import Leg, Phase, RunConfig
 from voiceflow_model.data.corpus import Corpus
 from voiceflow_model.data.lanes import StreamConfig
 from voiceflow_model.data.speakers import SpeakerClasses
@@ -59,31 +59,24 @@ def train_phase(
         preparing = meanwhile.submit(_held_out, config, corpus, names)
         state = _restore(config, phase, session, names, hardware, listener)
         held_out = preparing.result()
-    total = config.phase(phase).epochs * config.steps_per_epoch(phase)
+    legs = config.legs(phase)
+    total = legs[-1].end
     with (
-        _stream(config, phase, corpus, names, state.stream) as stream,
         Stepper(state, config.training, total, threads=hardware.threads, dtype=hardware.dtype) as step,
         Saver(config.session.store_patience_s, listener.say) as saver,
     ):
-        loop = _Loop(config, phase, session, saver, state, total, held_out, listener)
-        while state.step < total:
-            batches = stream.take(lambda: stop.at_once)
-            if batches is not None:
-                report = step(batches)
-                state.stream = stream.state
-                loop.after(report)
-            if stop.reason and state.step < total:  # after a step: even the shortest session makes progress
-                loop.finish()
-                raise Yielded(
-                    f"{phase} stopped at step {state.step} of {total}: {stop.reason}; the same command continues"
-                )
+        loop = _Loop(config, phase, session, saver, state, held_out, listener)
+        for leg in (leg for leg in legs if state.step < leg.end or leg is legs[-1]):
+            loop.begin(leg)
+            with _stream(config, phase, leg, corpus, names, state.stream) as stream:
+                _take_steps(leg, loop, step, stream, stop)
         if not state.accuracy:
             loop.validate()
         loop.finish()
     return PhaseResult(
         phase=phase,
         steps=state.step,
-        windows=state.step * config.training.batch_size,
+        windows=sum(leg.windows(state.step) for leg in legs),
         speakers=len(names.names),
         parameters=parameter_count(state.model),
         accuracy=Accuracy.model_validate(state.accuracy),
@@ -91,6 +84,23 @@ def train_phase(
         undecodable=dict(stream.broken),
         curve=tuple(state.history),
     )
+
+
+def _take_steps(leg: Leg, loop: "_Loop", step: Stepper, stream: ConversationStream, stop: StopRequest) -> None:
+    """The training loop, to the end of a leg. Raises Yielded."""
+    state = loop.state
+    while state.step < leg.end:
+        batches = stream.take(lambda: stop.at_once)
+        if batches is not None:
+            report = step(batches)
+            # the next leg reads from its beginning
+            state.stream = stream.state if state.step < leg.end or leg.end == loop.total else {}
+            loop.after(report)
+        if stop.reason and state.step < loop.total:  # after a step: even the shortest session makes progress
+            loop.finish()
+            raise Yielded(
+                f"{loop.phase} stopped at step {state.step} of {loop.total}: {stop.reason}; the same command continues"
+            )
 
 
 class _Loop:
@@ -103,33 +113,43 @@ class _Loop:
         session: Session,
         saver: Saver,
         state: TrainState,
-        total: int,
         held_out: ValidationSet,
         listener: Listener,
     ) -> None:
-        self.config, self.phase, self.session, self.state, self.total = config, phase, session, state, total
+        self.config, self.phase, self.session, self.state = config, phase, session, state
         self.saver, self.held_out, self.listener = saver, held_out, listener
-        self.pace = Pace(config.training.batch_size)
+        self.first = config.legs(phase)[-1].start  # epochs are of conversations, and begin here
+        self.total = config.legs(phase)[-1].end
         self.per_epoch = config.steps_per_epoch(phase)
         self.began = self.saved_at = time.monotonic()
         self.saved_step = state.step if self.checkpoint() else -1
         self.kept_step = state.step  # what the store has; saved_step may still be on its way
         session.at(phase, state.step)
 
+    def begin(self, leg: Leg) -> None:
+        """A stretch with another batch size has another pace."""
+        self.pace = Pace(leg.batch_size)
+
+    @property
+    def epoch(self) -> int:
+        """The current one, from 1; 0 while crops are trained on."""
+        return max(0, -(-(self.state.step - self.first) // self.per_epoch))
+
     def after(self, report: StepReport) -> None:
         """Book a step that was taken."""
-        state, epoch = self.state, -(-self.state.step // self.per_epoch)
+        state, epoch = self.state, self.epoch
         state.smooth(report._asdict())
         if state.step % max(1, self.total // _CURVE_POINTS) == 0 or state.step == self.total:
             state.history.append({"step": state.step, **state.smoothed})
         tick = self.pace.tick(self.phase, state.step, self.total, epoch, report)
         self.listener.tick(tick)
-        self.session.at(self.phase, state.step, tick.examples_per_s / self.config.training.batch_size)
-        epoch_ends = state.step % self.per_epoch == 0
+        steps_per_s = tick.examples_per_s / self.pace.batch_size
+        self.session.at(self.phase, state.step, steps_per_s)
+        epoch_ends = state.step > self.first and (state.step - self.first) % self.per_epoch == 0
         settings = self.config.phase(self.phase)
         if epoch_ends and (epoch % settings.validate_every_epochs == 0 or state.step == self.total):
             self.validate()
-        if epoch_ends or self._save_is_due(tick.examples_per_s / self.config.training.batch_size):
+        if epoch_ends or self._save_is_due(steps_per_s):
             self.save()
         self.saver.check()
         if state.step - self.kept_step >= self.config.session.save_every_steps:
@@ -153,7 +173,7 @@ class _Loop:
         state.validated_step = state.step
         if state.history:
             state.history[-1] = {**state.history[-1], **{f"held_out_{k}": v for k, v in state.accuracy.items()}}
-        self.listener.validated(self.phase, -(-state.step // self.per_epoch), accuracy)
+        self.listener.validated(self.phase, self.epoch, accuracy)
         self.pace.skip()
 
     def save(self) -> None:
@@ -242,16 +262,16 @@ def _restore(
 
 
 def _stream(
-    config: RunConfig, phase: Phase, corpus: Corpus, names: SpeakerClasses, position: Mapping[str, Any]
+    config: RunConfig, phase: Phase, leg: Leg, corpus: Corpus, names: SpeakerClasses, position: Mapping[str, Any]
 ) -> ConversationStream:
-    """The phase's training conversations, from `position` on."""
+    """The leg's training conversations, from `position` on."""
     seed = 2 * config.seed + (phase == "train")  # the phases see different conversations of one corpus
     return ConversationStream(
         Walk(corpus, "train", names, seed, config.stream.lanes, config.stream.max_utterance_s),
         config.stream,
-        config.conversation,
+        leg.conversation,
         num_speakers=config.network.num_speakers,
-        batch_size=config.training.batch_size,
+        batch_size=leg.batch_size,
         shards=config.training.gradient_shards,
         state=dict(position),
     )
