@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from voiceflow_model.data.augment import add_room, noise
+from voiceflow_model.data.augment import in_room, noise
 from voiceflow_model.data.conversation import ConversationConfig, Utterance, simulate
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from voiceflow_model.data.keyed import keyed
@@ -77,16 +77,22 @@ def test_utterances_that_share_a_key_are_not_mixed_up():
 
 
 @settings(max_examples=20, deadline=None)
-@given(seeds, st.lists(st.integers(0, 159_999), min_size=1, max_size=6, unique=True))
-def test_a_room_answers_every_click_alike(seed, clicks):
-    def wet(*at: int) -> np.ndarray:
-        dry = np.zeros(160_000, np.float32)
-        dry[list(at)] = 1
-        return add_room(dry, keyed(seed))
+@given(seeds, st.lists(st.tuples(st.integers(0, 1), st.integers(0, 159_999)), min_size=1, max_size=6, unique=True))
+def test_a_room_answers_every_click_alike_at_each_place(seed, clicks):
+    def wet(*at: tuple[int, int]) -> np.ndarray:
+        dry = np.zeros((2, 160_000), np.float32)
+        for place, sample in at:
+            dry[place, sample] = 1
+        return in_room(dry, keyed(seed))
 
-    answer = wet(0)
-    expected = sum(np.pad(answer, (at, 0))[: len(answer)] for at in clicks)
+    answers = [wet((place, 0)) for place in (0, 1)]
+    expected = sum(np.pad(answers[place], (at, 0))[:160_000] for place, at in clicks)
     np.testing.assert_allclose(wet(*clicks), expected, atol=1e-5)
+
+
+def test_places_in_a_room_sound_different():
+    left, right = (in_room(np.eye(2, 16_000, dtype=np.float32)[[n, 1 - n]], keyed("room")) for n in (0, 1))
+    assert np.abs(left - right).max() > 0.01
 
 
 def test_noise_goes_round_and_round():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 from rich.table import Table
 
-from voiceflow_model.cli.options import DEFAULT_STORE, Json, Model, StoreUrl
+from voiceflow_model.cli.options import DEFAULT_STORE, Json, ModelOrShipped, StoreUrl
 
 if TYPE_CHECKING:
     from voiceflow_model.data.corpus import Samples
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def diarize(
     audio: Annotated[list[str], typer.Argument(metavar="AUDIO...", help="Audio files: paths or URLs.")],
-    model: Model,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for NAME.rttm, made if need be.")],
+    model: ModelOrShipped = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for NAME.rttm, made if need be.")] = Path("diarized"),
     min_speakers: Annotated[int | None, typer.Option(help="At least so many speakers.")] = None,
     max_speakers: Annotated[int | None, typer.Option(help="At most so many speakers.")] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Also draw NAME.png.")] = False,

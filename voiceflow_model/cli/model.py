@@ -1,6 +1,7 @@
 """What `--model` may name, without torch: an ONNX file anywhere, or a run."""
 
 import re
+from importlib.resources import files
 from typing import NamedTuple
 
 from voiceflow_model.cli.options import DEFAULT_STORE
@@ -9,6 +10,7 @@ from voiceflow_model.errors import ModelError, ObjectNotFound
 from voiceflow_model.runs.record import record_path
 from voiceflow_model.store import open_store
 
+SHIPPED = "speech.onnx"  # docs/model-card.md
 _RUN = re.compile(r"(?:(?P<store>.*)/)?runs/(?P<run_id>[^/]+)/?")
 
 
@@ -27,11 +29,13 @@ def run_named(model: str, store: str = DEFAULT_STORE) -> RunPlace | None:
     return RunPlace(match["store"] or ".", match["run_id"]) if match else RunPlace(store, model.rstrip("/"))
 
 
-def find_model(model: str, store: str = DEFAULT_STORE) -> str | bytes:
-    """What `Diarizer.load` opens: the file's address, or its bytes when only a store can read them.
+def find_model(model: str | None, store: str = DEFAULT_STORE) -> str | bytes:
+    """What `Diarizer.load` opens: the file's address, or its bytes when only a store or this package holds them.
 
     Raises ModelError that says what MODEL could be, StoreUnavailable, and ConfigError for credentials.
     """
+    if model is None:
+        return (files("voiceflow_model.diarization") / SHIPPED).read_bytes()
     place = run_named(model, store)
     if place is not None:
         return _of_run(model, place)

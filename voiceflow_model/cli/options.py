@@ -31,4 +31,13 @@ Model = Annotated[
     str,
     typer.Option("--model", "-m", help="An .onnx file (path or URL), a run as STORE/runs/ID, or a run id of --store."),
 ]
+ModelOrShipped = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="An .onnx file (path or URL), a run as STORE/runs/ID, or a run id of --store; by default the small model "
+        "that comes with VoiceFlow (docs/model-card.md).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
-from voiceflow_model.data.augment import add_room, noise
+from voiceflow_model.data.augment import in_room, noise
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.turns import TurnStatistics, TurnStyle, read_turns, turn_statistics
 from voiceflow_model.section import Section
@@ -212,14 +212,13 @@ def _record(
         gain = 0.05 / max(level, 1e-4) * 10 ** (rng.uniform(*config.level_db) / 20)
         for one in stretches:
             source[one] *= gain
-    in_room = rng.random() < config.room_share
-    mixture[:] = 0
-    for source, stretches in zip(sources, spoken, strict=True):
-        if in_room and source.any():
-            mixture += add_room(source, rng)
-            continue
-        for one in stretches:
-            mixture[one] += source[one]
+    if rng.random() < config.room_share and sources.any():
+        mixture[:] = in_room(sources, rng)
+    else:
+        mixture[:] = 0
+        for source, stretches in zip(sources, spoken, strict=True):
+            for one in stretches:
+                mixture[one] += source[one]
     if rng.random() >= config.noiseless_share:
         hiss = noise(len(mixture), rng)
         mixture += hiss * np.float32(0.05 * 10 ** (-rng.uniform(*config.snr_db) / 20))
