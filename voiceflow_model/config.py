@@ -110,7 +110,7 @@ class RunConfig(Section):
             return (Leg(0, steps, self.conversation, self.training.batch_size),)
         single = self.conversation.model_copy(update={"window_s": crops.window_s, "speakers": (0.0, 1.0)})
         return (
-            Leg(0, crops.steps, single, crops.batch_size),
+            Leg(0, crops.steps, single, crops.batch_size, crops=True),
             Leg(crops.steps, crops.steps + steps, self.conversation, self.training.batch_size),
         )
 
@@ -141,6 +141,7 @@ class Leg(NamedTuple):
     end: int
     conversation: ConversationConfig
     batch_size: int
+    crops: bool = False
 
     def windows(self, step: int) -> int:
         """How many of its windows were trained on when the phase is at `step`."""

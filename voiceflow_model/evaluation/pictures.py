@@ -1,6 +1,7 @@
 """Pictures of a run for its report: how it learned."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 from voiceflow_model.diarization.plot import INK, PALETTE
@@ -18,7 +19,12 @@ def curves_png(curves: Mapping[str, Sequence[Mapping[str, float]]], gate: float 
     for number, (phase, points) in enumerate(curves.items()):
         steps = [start + point["step"] for point in points]
         colour = PALETTE[number % len(PALETTE)]
-        loss.plot(steps, [point["segmentation"] for point in points], color=colour, label=f"{phase}: segmentation")
+        loss.plot(
+            steps,
+            [point.get("segmentation", math.nan) for point in points],
+            color=colour,
+            label=f"{phase}: segmentation",
+        )
         loss.plot(steps, [point["speaker"] for point in points], color=colour, ls=":", label=f"{phase}: speaker")
         for key, style, label in (("frame", "-o", "frames"), ("speaker", ":s", "speakers")):
             held = [

@@ -33,9 +33,9 @@ class Output(NamedTuple):
 
     logits: Tensor  # (batch, frames, powerset classes)
     embeddings: Tensor  # (batch, K, dim), L2-normalised
+    moments: Tensor  # (2, pooled width): what pooled statistics were normalised by
     features: Tensor  # (batch, frames, width): what embeddings are pooled from
     attention: Tensor  # (batch, frames)
-    moments: Tensor  # (2, pooled width): what pooled statistics were normalised by
     likeness: list[Tensor]  # per attention block (batch, TOLD, coarse frames, coarse frames): who is the same as whom
 
 
@@ -84,7 +84,12 @@ class FastDiarizationModel(nn.Module):
             chosen = logits >= logits.amax(-1, keepdim=True)  # one-hot argmax, without a gather for the exporter
             activity = chosen.to(logits.dtype) @ membership
         embeddings, moments = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype)))
-        return Output(logits, embeddings, x, attention, moments, likeness)
+        return Output(logits, embeddings, moments, x, attention, likeness)
+
+    def voices(self, waveform: Tensor, activity: Tensor) -> tuple[Tensor, Tensor]:
+        """The embeddings and moments of `Output` alone."""
+        x, attention = self.embedding.frames(self.encoder(self.frontend(waveform)))
+        return self.embedding.pool(x, attention, clean_masks(activity))
 
 
 def parameter_count(model: nn.Module) -> int:

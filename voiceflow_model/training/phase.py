@@ -92,7 +92,7 @@ def _take_steps(leg: Leg, loop: "_Loop", step: Stepper, stream: ConversationStre
     while state.step < leg.end:
         batches = stream.take(lambda: stop.at_once)
         if batches is not None:
-            report = step(batches)
+            report = step(batches, crops=leg.crops)
             # the next leg reads from its beginning
             state.stream = stream.state if state.step < leg.end or leg.end == loop.total else {}
             loop.after(report)

@@ -67,10 +67,9 @@ class Terminal:
 
     def tick(self, tick: Tick) -> None:
         """See Listener."""
-        text = (
-            f"loss {tick.report.loss:6.3f}  frames {tick.report.frame_accuracy:6.1%}  "
-            f"{tick.examples_per_s:5.0f} windows/s  ETA {_clock(tick.eta_s)}"
-        )
+        right = "single voices" if tick.report.frame_accuracy is None else f"frames {tick.report.frame_accuracy:6.1%}"
+        pace = f"{tick.examples_per_s:5.0f} windows/s  ETA {_clock(tick.eta_s)}"
+        text = f"loss {tick.report.loss:6.3f}  {right}  {pace}"
         if self.console.is_terminal:
             if self._bar is None:
                 columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))

@@ -120,10 +120,11 @@ class TrainState:
         for name in _POSITION:
             setattr(self, name, facts[name])
 
-    def smooth(self, measured: dict[str, float]) -> None:
+    def smooth(self, measured: dict[str, float | None]) -> None:
         """Fold one step's measurements into the running averages."""
         for name, value in measured.items():
-            self.smoothed[name] = 0.95 * self.smoothed.get(name, value) + 0.05 * value
+            if value is not None:
+                self.smoothed[name] = 0.95 * self.smoothed.get(name, value) + 0.05 * value
 
     def start_from(self, data: bytes, *, same_speakers: bool) -> None:
         """Take the averaged weights of another phase's checkpoint, and its speakers when they are the same people."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import partial, reduce
 from types import TracebackType
 from typing import NamedTuple
 
@@ -21,12 +21,12 @@ _FRAMES_PER_S = SAMPLE_RATE_HZ // FRAME_SAMPLES
 
 
 class StepReport(NamedTuple):
-    """What one step measured, averaged over the batch."""
+    """What one step measured, averaged over the batch; of crops only what concerns voices."""
 
     loss: float
-    segmentation: float
     speaker: float
-    frame_accuracy: float
+    segmentation: float | None = None
+    frame_accuracy: float | None = None
 
 
 class Stepper:
@@ -44,11 +44,14 @@ class Stepper:
         self.device = next(state.model.parameters()).device
         self._workers = ThreadPoolExecutor(threads, "step", initializer=torch.set_num_threads, initargs=(1,))
 
-    def __call__(self, batches: Sequence[Batch]) -> StepReport:
-        """One step on the shards of a batch. Raises Diverged when the loss is not a number."""
+    def __call__(self, batches: Sequence[Batch], *, crops: bool = False) -> StepReport:
+        """One step on the shards of a batch. Raises Diverged when the loss is not a number.
+
+        `crops` teach trunk and embeddings alone: segmentation would learn that one person speaks, ever.
+        """
         state, config = self.state, self.config
-        results = list(self._workers.map(self._differentiate, batches))
-        report = StepReport(*(sum(r[1][i] for r in results) / len(results) for i in range(len(StepReport._fields))))
+        results = list(self._workers.map(partial(self._differentiate, crops=crops), batches))
+        report = StepReport(*(sum(parts) / len(results) for parts in zip(*(r[1] for r in results), strict=True)))
         if not torch.isfinite(torch.tensor(report.loss)):
             raise Diverged(
                 f"the loss became {report.loss} at step {state.step}: lower training.learning_rate, or look at the "
@@ -76,23 +79,27 @@ class Stepper:
     ) -> None:
         self._workers.shutdown()
 
-    def _differentiate(self, batch: Batch) -> tuple[list[Tensor], StepReport, Tensor]:
-        """Gradients, measurements and pooled moments of one shard."""
+    def _differentiate(self, batch: Batch, *, crops: bool) -> tuple[list[Tensor], tuple[float, ...], Tensor]:
+        """Gradients, the measurements of `StepReport` and pooled moments of one shard."""
         state, config = self.state, self.config
         waveform, activity, speakers = (torch.from_numpy(x).to(self.device, non_blocking=True) for x in batch)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            output = state.model(waveform, activity)
-        segmentation = segmentation_loss(output.logits, activity, state.model.powerset)
+            output = None if crops else state.model(waveform, activity)
+            embeddings, moments = output[1:3] if output else state.model.voices(waveform, activity)
         spoken = activity.sum(1) >= config.min_speaker_s * _FRAMES_PER_S  # (batch, K)
         margin = schedule.margin(config, state.step, self.total)
-        speaker = state.speakers(output.embeddings[spoken], speakers[spoken], margin)
-        likeness = likeness_loss(output.likeness, activity)
-        loss = segmentation + config.likeness_weight * likeness + config.speaker_weight * speaker
+        speaker = state.speakers(embeddings[spoken], speakers[spoken], margin)
+        loss = config.speaker_weight * speaker
+        if output:
+            segmentation = segmentation_loss(output.logits, activity, state.model.powerset)
+            loss = loss + segmentation + config.likeness_weight * likeness_loss(output.likeness, activity)
         gradients = torch.autograd.grad(state.scaler.scale(loss), state.parameters, materialize_grads=True)
-        with torch.no_grad():
-            hit = output.logits.argmax(-1) == aligned_classes(output.logits, activity, state.model.powerset)
-            report = StepReport(loss.item(), segmentation.item(), speaker.item(), hit.float().mean().item())
-        return list(gradients), report, output.moments
+        measured: tuple[float, ...] = (loss.item(), speaker.item())
+        if output:
+            with torch.no_grad():
+                hit = output.logits.argmax(-1) == aligned_classes(output.logits, activity, state.model.powerset)
+            measured += (segmentation.item(), hit.float().mean().item())
+        return list(gradients), measured, moments
 
     @torch.no_grad()
     def _average(self) -> None:
