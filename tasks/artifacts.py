@@ -13,6 +13,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from tasks.run_context import in_run, logger
 from voiceflow_model.config import RunConfig
 from voiceflow_model.evaluation.pictures import curves_png
+from voiceflow_model.evaluation.settings import GateConfig
 from voiceflow_model.evaluation.stage import EvaluationResult
 from voiceflow_model.export.stage import ExportResult
 from voiceflow_model.store import Store
@@ -47,8 +48,8 @@ def publish_phase(config: RunConfig, store: Store, result: PhaseResult) -> None:
     accuracy = result.accuracy
     create_table_artifact(
         [
-            _judged("frames", accuracy.frame_accuracy, accuracy.frame_majority, config.gates.accuracy),
-            _judged("speakers", accuracy.speaker_accuracy, accuracy.speaker_majority, config.gates.accuracy),
+            _judged("frames", accuracy.frame_accuracy, accuracy.frame_majority, config.gates),
+            _judged("speakers", accuracy.speaker_accuracy, accuracy.speaker_majority, config.gates),
         ],
         key=artifact_key(config, f"{result.phase}-accuracy"),
         description=(
@@ -93,13 +94,13 @@ def browsable(address: str) -> str:
     return re.sub(r"^gs://", "https://storage.cloud.google.com/", address)
 
 
-def _judged(what: str, accuracy: float, majority: float, gate: float) -> dict[str, str]:
+def _judged(what: str, accuracy: float, majority: float, gates: GateConfig) -> dict[str, str]:
     return {
         "accuracy of": what,
         "held out": f"{accuracy:.1%}",
         "majority class": f"{majority:.1%}",
-        "gate": f"> {gate:.0%}",
-        "": "passed" if accuracy > gate else "missed",
+        "gate": f"> {gates.accuracy:.0%}",
+        "": "passed" if gates.accurate(accuracy) else "missed",
     }
 
 

@@ -143,10 +143,10 @@ def run_export(config: RunConfig, store: Store, run_id: str, *, listener: Listen
 
 def check_accuracy(config: RunConfig, result: PhaseResult, where: str) -> None:
     """Raises GateMissed unless both held-out accuracies of a phase exceed `gates.accuracy`."""
-    accuracy, gate = result.accuracy, config.gates.accuracy
-    if min(accuracy.frame_accuracy, accuracy.speaker_accuracy) <= gate:
+    accuracy = result.accuracy
+    if not config.gates.accurate(min(accuracy.frame_accuracy, accuracy.speaker_accuracy)):
         raise GateMissed(
-            f"{result.phase}: {describe(accuracy)}; both must exceed {gate:.0%} (gates.accuracy). The run is kept in "
+            f"{result.phase}: {describe(accuracy)}; both must exceed {config.gates.accuracy:.0%} (gates.accuracy). The run is kept in "
             f"{where}; train longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
         )
 

@@ -90,7 +90,7 @@ def _gates(record: RunRecord) -> Table:
         result = stage.result
         if "accuracy" in result:
             reached = min(result["accuracy"]["frame_accuracy"], result["accuracy"]["speaker_accuracy"])
-            row = (f"accuracy {reached:.1%}", f"> {gates.accuracy:.0%}", reached > gates.accuracy)
+            row = (f"accuracy {reached:.1%}", f"> {gates.accuracy:.0%}", gates.accurate(reached))
         elif name == "evaluate":
             row = (f"DER {result['report']['der']:.1%}", f"< {gates.der:.0%}", result["report"]["der"] < gates.der)
         else:

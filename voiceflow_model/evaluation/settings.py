@@ -28,6 +28,10 @@ class EvaluationConfig(Section):
 class GateConfig(Section):
     """Below these a model is kept but never promoted to `latest`."""
 
-    accuracy: float = Field(0.80, ge=0, le=1, description="frame and speaker accuracy must both exceed it")
+    accuracy: float = Field(0.80, ge=0, le=1, description="frame and speaker accuracy must both exceed it; 0: no gate")
     der: float = Field(0.15, ge=0, description="DER must stay under it: collar 0, overlap scored, unknown count")
     parity: float = Field(1e-4, gt=0, description="largest difference between ONNX Runtime and torch")
+
+    def accurate(self, share: float) -> bool:
+        """Whether an accuracy passes."""
+        return not self.accuracy or share > self.accuracy

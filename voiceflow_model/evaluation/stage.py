@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import soundfile
@@ -15,6 +16,7 @@ from voiceflow_model.diarization.plot import timeline_png
 from voiceflow_model.diarization.rttm import Turn
 from voiceflow_model.errors import GateMissed
 from voiceflow_model.evaluation.der import Score, score
+from voiceflow_model.evaluation.oracle import OracleTable, oracle_table
 from voiceflow_model.evaluation.pictures import curves_png
 from voiceflow_model.evaluation.recording import Recording
 from voiceflow_model.evaluation.report import DerReport
@@ -30,6 +32,7 @@ from voiceflow_model.training.progress import Listener
 from voiceflow_model.training.trained import trained_model
 
 _SAMPLE_S = 120
+_ORACLE_RECORDINGS = 24
 
 
 class EvaluationResult(Section):
@@ -38,6 +41,7 @@ class EvaluationResult(Section):
     report: DerReport
     overlap: float
     eer: float
+    oracle: OracleTable
     tuning: Tuning
     model: str
     model_path: str
@@ -62,6 +66,7 @@ def evaluate_model(config: RunConfig, corpus: Corpus, session: Session, listener
         report=report,
         overlap=overlap_share(judged),
         eer=verification_eer(diarizer, corpus, config.evaluation.trials),
+        oracle=oracle_table(diarizer, islice(heldout_recordings(config, corpus, "test"), _ORACLE_RECORDINGS)),
         tuning=tuning,
         model=store.uri(f"{folder}/model.onnx"),
         model_path=f"{folder}/model.onnx",
@@ -151,6 +156,11 @@ def markdown(config: RunConfig, session: Session, result: EvaluationResult) -> s
             "## Diarization of speakers never trained on",
             "",
             f"Overlap: {result.overlap:.1%} of speech time. Verification EER: {result.eer:.1%} {pairs}.",
+            "",
+            f"What limits, on the first {min(_ORACLE_RECORDINGS, result.report.recordings)} recordings: DER with one "
+            "stage of the pipeline at a time replaced by the truth.",
+            "",
+            result.oracle.to_markdown(),
             "",
             result.report.to_markdown(),
             *(f"![{p}]({p})" for p in (path.rsplit("/", 1)[1] for path in result.pictures) if p != "curves.png"),
