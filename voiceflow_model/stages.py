@@ -146,8 +146,8 @@ def check_accuracy(config: RunConfig, result: PhaseResult, where: str) -> None:
     accuracy = result.accuracy
     if not config.gates.accurate(min(accuracy.frame_accuracy, accuracy.speaker_accuracy)):
         raise GateMissed(
-            f"{result.phase}: {describe(accuracy)}; both must exceed {config.gates.accuracy:.0%} (gates.accuracy). The run is kept in "
-            f"{where}; train longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
+            f"{result.phase}: {describe(accuracy)}; both must exceed {config.gates.accuracy:.0%} (gates.accuracy). "
+            f"The run is kept in {where}; train longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
         )
 
 

@@ -51,13 +51,15 @@ def test_a_file_that_is_not_the_measured_one_is_never_promoted(evaluated, store)
 @pytest.mark.parametrize("gate", ["accuracy", "der"])
 def test_a_missed_gate_keeps_the_model_and_does_not_promote_it(evaluated, store, gate):
     record = json.loads(store.read("runs/r/run.json").data)
+    config = evaluated[0]
     if gate == "accuracy":
-        record["stages"]["train"]["result"]["accuracy"]["speaker_accuracy"] = 0.0
+        config = config.model_copy(update={"gates": config.gates.model_copy(update={"accuracy": 0.99})})
+        record["config_hash"] = config.hash()
     else:
         record["stages"]["evaluate"]["result"]["report"]["der"] = 10.0
     store.write("runs/r/run.json", json.dumps(record).encode())
     with pytest.raises(GateMissed, match=f"gates.{gate}"):
-        run_export(evaluated[0], store, "r")
+        run_export(config, store, "r")
     assert not store.list("models/")
     assert store.list("runs/r/model.onnx")
     assert Run.load(store, "r").record.state != "failed"
