@@ -147,7 +147,8 @@ def check_accuracy(config: RunConfig, result: PhaseResult, where: str) -> None:
     if not config.gates.accurate(min(accuracy.frame_accuracy, accuracy.speaker_accuracy)):
         raise GateMissed(
             f"{result.phase}: {describe(accuracy)}; both must exceed {config.gates.accuracy:.0%} (gates.accuracy). "
-            f"The run is kept in {where}; train longer (phases.*.epochs) or look at the data with `voiceflow peek`, under another --run-id"
+            f"The run is kept in {where}; train longer (phases.*.epochs) or look at the data with `voiceflow peek`, "
+            "under another --run-id"
         )
 
 

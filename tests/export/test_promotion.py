@@ -8,7 +8,7 @@ from voiceflow_model.config import RunConfig
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.errors import CheckpointCorrupt, ConfigError, GateMissed
 from voiceflow_model.runs.run import Run
-from voiceflow_model.stages import run_evaluation, run_export, run_phase
+from voiceflow_model.stages import open_run, run_evaluation, run_export, run_phase
 from voiceflow_model.store import Store, open_store
 
 
@@ -54,7 +54,7 @@ def test_a_missed_gate_keeps_the_model_and_does_not_promote_it(evaluated, store,
     config = evaluated[0]
     if gate == "accuracy":
         config = config.model_copy(update={"gates": config.gates.model_copy(update={"accuracy": 0.99})})
-        record["config_hash"] = config.hash()
+        record["config_hash"] = open_run(config, open_store("memory://strict"), "r").record.config_hash
     else:
         record["stages"]["evaluate"]["result"]["report"]["der"] = 10.0
     store.write("runs/r/run.json", json.dumps(record).encode())
