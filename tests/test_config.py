@@ -26,5 +26,5 @@ def test_a_batch_of_crops_is_shared_by_lanes_like_any_other():
 
 
 def test_recordings_of_conversations_have_no_single_voices_to_crop():
-    with pytest.raises(ConfigError, match=r"phases\.validate\.crops: recordings"):
-        load_config("ami", ["phases.validate.crops.steps=10"])
+    with pytest.raises(ConfigError, match=r"phases\.train\.crops: recordings"):
+        load_config("ami", ["phases.train.crops.steps=10"])
