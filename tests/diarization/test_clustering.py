@@ -116,18 +116,10 @@ def test_when_there_are_only_words_they_found_the_speakers():
 def test_seconds_and_not_the_number_of_runs_make_a_voice():
     at_0, at_35, at_75 = [1, 0, 0, 0], [0.819, 0.574, 0, 0], [0.259, 0.966, 0, 0]  # degrees
     analysis = heard((0, 0, 400, at_0, 8.0), (0, 410, 440, at_35, 0.6), (0, 450, 490, at_75, 0.8))
-    tuning = Tuning(merge_similarity=0.4, min_cluster_share=0.0, track_share=0.0)
+    tuning = Tuning(merge_similarity=0.4, min_cluster_share=0.0)
     assert cluster(analysis, tuning).tolist() == [0, 0, 1], "0.6 s between two voices do not bring them together"
     analysis.runs.clean_s[:] = 0.6
     assert cluster(analysis, tuning).tolist() == [0, 0, 0]
-
-
-def test_a_doubtful_run_is_steadied_by_its_local_speaker_in_the_window():
-    at_0, at_50, at_90 = [1, 0, 0, 0], [0.643, 0.766, 0, 0], [0, 1, 0, 0]  # degrees
-    analysis = heard((0, 0, 400, at_0, 8.0), (0, 485, 500, at_50, 0.6), (1, 410, 480, at_90, 3.0))
-    alone = Tuning(merge_similarity=0.6, min_cluster_share=0.0, track_share=0.0)
-    assert cluster(analysis, alone).tolist() == [0, 1, 1]
-    assert cluster(analysis, alone.model_copy(update={"track_share": 0.25})).tolist() == [0, 0, 1]
 
 
 def test_a_cluster_with_too_small_a_share_dissolves():

@@ -12,9 +12,6 @@ class Tuning(Section):
 
     window_hop_s: float = Field(2.5, gt=0, description="distance between the starts of neighbouring windows")
     max_run_s: float = Field(5.0, gt=0, description="longer runs of one speaker are cut, each part with its own voice")
-    track_share: float = Field(
-        0.25, ge=0, le=1, description="of a run's voice that is its local speaker's in the whole window"
-    )
     merge_similarity: float = Field(0.6, ge=-1, le=1, description="clusters closer than this (mean cosine) merge")
     min_cluster_share: float = Field(0.05, ge=0, lt=1, description="smaller clusters dissolve into the nearest one")
     onset: float = Field(0.5, gt=0, lt=1, description="a turn starts where the aggregated score rises above this")

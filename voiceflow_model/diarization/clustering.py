@@ -32,15 +32,14 @@ def cluster(
         founds[:] = True
     apart = simultaneous(runs)
     seconds = np.asarray(np.maximum(runs.clean_s, 1e-3) / views(analysis), np.float32)
-    voices = blended(runs, tuning.track_share)
-    sums = voices * seconds[:, None]
+    sums = runs.embedding * seconds[:, None]
     speaker = np.full(len(runs), NOBODY, np.int64)
     speaker[founds] = _found(sums[founds], seconds[founds], apart[founds][:, founds], tuning, low, high)
     settled = np.flatnonzero(speaker != NOBODY)
     centroids = np.zeros((speaker.max() + 1, sums.shape[1]), np.float32)
     np.add.at(centroids, speaker[settled], sums[settled])
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
-    _join(speaker, runs, founds, apart, voices @ centroids.T)
+    _join(speaker, runs, founds, apart, runs.embedding @ centroids.T)
     return speaker
 
 
@@ -53,25 +52,6 @@ def check_bounds(min_speakers: int | None, max_speakers: int | None) -> tuple[in
             "leave both out to let the model count"
         )
     return low, high
-
-
-def blended(runs: Runs, share: float) -> Floats:
-    """Voices (runs, dim) of unit length: each run's own, and a `share` of its local speaker's in the window.
-
-    A run is short, and its local speaker mostly one person: a little of the longer voice steadies it, while all of it
-    would bring the network's confusions back (docs/adr/0006-clustering-runs.md).
-    """
-    track = _tracks(runs)
-    whole = np.zeros((track.max() + 1, runs.embedding.shape[1]), np.float32)
-    np.add.at(whole, track, runs.embedding * np.maximum(runs.clean_s, 1e-3)[:, None])
-    whole /= np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), 1e-12)
-    mixed = (1 - share) * runs.embedding + share * whole[track]
-    return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12), np.float32)
-
-
-def _tracks(runs: Runs) -> Ints:
-    """Number (runs,) of the local speaker of a window that each run belongs to."""
-    return np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
 
 
 def views(analysis: Analysis) -> Ints:
@@ -143,7 +123,7 @@ def _join(speaker: Ints, runs: Runs, founds: NDArray[np.bool_], apart: sparse.cs
     A run too short to found goes with most of its local speaker's seconds in the window, one whose cluster was too
     small with the nearest centroid. A cluster that sounds at the same time in the window is the last resort.
     """
-    track = _tracks(runs)
+    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
     on_track = np.zeros((track.max() + 1, similarity.shape[1]))
     settled = speaker != NOBODY
     np.add.at(on_track, (track[settled], speaker[settled]), runs.clean_s[settled])
