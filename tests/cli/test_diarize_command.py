@@ -9,6 +9,9 @@ from command_line import VoiceFlow, audio
 from tone_model import tones
 
 from voiceflow_model.cli.diarize import speech_seconds
+from voiceflow_model.data.sentences import sentence
+from voiceflow_model.data.synthesis import synthesise
+from voiceflow_model.data.voices import voices_of
 from voiceflow_model.diarization.rttm import Turn, read_rttm
 
 BLOCKED = """
@@ -146,3 +149,14 @@ def test_speech_of_two_at_once_counts_once() -> None:
     turns = [Turn(0, 4, "a"), Turn(2, 1, "b"), Turn(3, 3, "b"), Turn(8, 1, "a")]
     assert speech_seconds(turns) == 7
     assert speech_seconds([]) == 0
+
+
+def test_a_model_comes_along_and_tells_two_voices_apart(voiceflow: VoiceFlow, tmp_path: Path) -> None:
+    voices = voices_of("test")
+    said = [synthesise(voices[turn % 2], sentence(f"shipped {turn}", held_out=True)) for turn in range(6)]
+    (tmp_path / "talk.wav").write_bytes(audio(np.concatenate(said)))
+    result = voiceflow("diarize", "talk.wav", "--json")
+    assert result.exit_code == 0, result.stderr
+    (found,) = json.loads(result.stdout)["files"]
+    assert found["speech_s"] > 0.6 * found["duration_s"]
+    assert read_rttm("diarized/talk.rttm")["talk"]
