@@ -8,7 +8,7 @@ TOLD = 2  # attention heads of a block that training tells who is the same
 
 
 class Attention(nn.Module):
-    """Pre-norm transformer block, written out because `nn.MultiheadAttention` does not export well (FACTS)."""
+    """Pre-norm transformer block, written out because `nn.MultiheadAttention` exports badly (ADR 0005)."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
