@@ -25,7 +25,7 @@ from voiceflow_model.runs.checkpoints import newest
 from voiceflow_model.runs.saver import Saver
 from voiceflow_model.store import Store, open_store
 from voiceflow_model.store.faults import Fault, FaultyStore
-from voiceflow_model.training.state import read_checkpoint
+from voiceflow_model.training.state import SCHEMA_VERSION, read_checkpoint
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 LAST, SAVE_EVERY, WATCHED = 8, 2, 6  # the save of step 6 is the one that goes wrong
@@ -48,7 +48,7 @@ def undisturbed() -> str:
 
 
 def payload(step: int, chain: str) -> bytes:
-    facts = {"schema_version": 1, "step": step, "chain": chain}
+    facts = {"schema_version": SCHEMA_VERSION, "step": step, "chain": chain}
     return safetensors.torch.save({"weights": torch.tensor([step])}, {"voiceflow": json.dumps(facts)})
 
 
