@@ -3,12 +3,12 @@
 Prints DER / confusion / share of recordings with the right number of speakers, for each `max_run_s` (10: runs are not
 cut) and `merge_similarity`; all else is the default. docs/adr/0006-clustering-runs.md quotes it.
 
-    python benchmarks/clustering.py --model RUN_OR_ONNX --config demo evaluation.dev_recordings=48
+    python -m benchmarks.clustering --model RUN_OR_ONNX --config demo evaluation.dev_recordings=48
 """
 
-import argparse
 from collections.abc import Sequence
 
+from benchmarks.model import arguments
 from voiceflow_model.cli.model import find_model
 from voiceflow_model.config import load_config
 from voiceflow_model.data.corpora import open_corpus
@@ -37,12 +37,7 @@ def cell(recordings: Sequence[Recording], analysed: Sequence[Analysis], tuning: 
 
 def main() -> None:
     """One Markdown table per split."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="a run, or an ONNX file that VoiceFlow exported")
-    parser.add_argument("--store", default="voiceflow-store", help="where the run is")
-    parser.add_argument("--config", default="demo", help="which corpus, and which recordings to simulate from it")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes to the configuration")
-    asked = parser.parse_args()
+    asked = arguments(__doc__).parse_args()
     config = load_config(asked.config, asked.overrides)
     corpus = open_corpus(config.corpus_of("train"))
     diarizer = Diarizer.load(find_model(asked.model, asked.store))

@@ -5,17 +5,14 @@ Every variant is tuned anew on the dev recordings, as an evaluation does, and th
     python -m benchmarks.decisions --model RUN_OR_ONNX --config demo evaluation.dev_recordings=48
 """
 
-import argparse
-from collections.abc import Sequence
-
+from benchmarks.model import arguments, cells
 from voiceflow_model.cli.model import find_model
 from voiceflow_model.config import load_config
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.onnx_runtime import Diarizer
-from voiceflow_model.evaluation.der import errors, total
-from voiceflow_model.evaluation.recording import Recording
 from voiceflow_model.evaluation.simulated import simulated_recordings
+from voiceflow_model.evaluation.stage import score_recordings
 from voiceflow_model.evaluation.tuning import tune
 
 VARIANTS: dict[str, dict[str, float]] = {
@@ -31,25 +28,13 @@ VARIANTS: dict[str, dict[str, float]] = {
 }
 
 
-def measure(diarizer: Diarizer, recordings: Sequence[Recording]) -> str:
-    """DER and what it is made of."""
-    sums = total([errors(one.reference, diarizer.diarize(one.samples), one.scored) for one in recordings])
-    parts = (sums.false_alarm_s, sums.missed_s, sums.confusion_s)
-    return f"{sums.rate:.1%} | {' / '.join(f'{100 * part / sums.speech_s:.1f}' for part in parts)}"
-
-
 def main() -> None:
     """A Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--store", default="voiceflow-store")
-    parser.add_argument("--config", required=True)
-    parser.add_argument("settings", nargs="*")
-    given = parser.parse_args()
-    config = load_config(given.config, given.settings)
+    asked = arguments(__doc__).parse_args()
+    config = load_config(asked.config, asked.overrides)
     corpus = open_corpus(config.test_corpus)
     dev, test = (simulated_recordings(config, corpus, split) for split in ("dev", "test"))
-    diarizer = Diarizer.load(find_model(given.model, given.store), threads=2)
+    diarizer = Diarizer.load(find_model(asked.model, asked.store), threads=2)
     print(
         "| | dev DER | FA / missed / confusion | test DER | FA / missed / confusion |\n"
         "| --- | ---: | --- | ---: | --- |"
@@ -58,7 +43,8 @@ def main() -> None:
         start = Tuning.model_validate(Tuning().model_dump() | changes)
         diarizer.card = diarizer.card.model_copy(update={"tuning": start})
         diarizer.card = diarizer.card.model_copy(update={"tuning": tune(diarizer, dev)})
-        print(f"| {name} | {measure(diarizer, dev)} | {measure(diarizer, test)} |", flush=True)
+        both = [cells(score_recordings(diarizer, part, name)[0]) for part in (dev, test)]
+        print(f"| {name} | {' | '.join(both)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ and noise at 0 to 10 dB, which no shipped configuration trains on. `--real FOLDE
     python -m benchmarks.diarization --model MODEL --config speech corpus.url=... corpus.heldout_url=... --real ami
 """
 
-import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,19 +20,26 @@ from resemblyzer import VoiceEncoder, normalize_volume
 from scipy.cluster.hierarchy import fcluster, linkage
 from silero_vad import get_speech_timestamps, load_silero_vad
 
+from benchmarks.model import arguments, cells
 from voiceflow_model.cli.model import find_model
 from voiceflow_model.config import RunConfig, load_config
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.rttm import Turn
-from voiceflow_model.evaluation.der import Score, score
+from voiceflow_model.evaluation.der import score
 from voiceflow_model.evaluation.recording import Recording, load_folder
 from voiceflow_model.evaluation.report import DerReport
 from voiceflow_model.evaluation.simulated import simulated_recordings
+from voiceflow_model.evaluation.stage import score_recordings
 
 THRESHOLDS: tuple[float, ...] = tuple(np.arange(0.1, 0.701, 0.025).round(3).tolist())
-HARDER = ("conversation.turn_style=ami", "conversation.room_share=1.0", "conversation.snr_db=[0.0, 10.0]")
+HARDER = (
+    "conversation.turn_style=ami",
+    "conversation.room_share=1.0",
+    "conversation.snr_db=[0.0, 10.0]",
+    "evaluation.overlap_probability=0.5",
+)
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 
 
@@ -77,17 +83,25 @@ class Peer:
             if speaker[a]
         ]
 
+    def best(self, recordings: Sequence[Recording], name: str) -> tuple[float, DerReport]:
+        """The threshold with the least DER on these very recordings, and what it gives."""
+        heard = [self.hear(one.samples) for one in recordings]
+        tried = {
+            threshold: DerReport.from_scores(
+                [
+                    score(one.name, one.reference, self.decide(what, threshold), one.scored)
+                    for one, what in zip(recordings, heard, strict=True)
+                ],
+                name,
+            )
+            for threshold in THRESHOLDS
+        }
+        return min(tried.items(), key=lambda item: item[1].der)
 
-def scores_of(recordings: Sequence[Recording], diarize: Callable[[int], list[Turn]]) -> list[Score]:
-    """Scores of a system that is asked by the number of the recording."""
-    return [score(one.name, one.reference, diarize(i), one.scored) for i, one in enumerate(recordings)]
 
-
-def row(condition: str, system: str, scores: Sequence[Score]) -> str:
+def row(system: str, report: DerReport) -> str:
     """One line of the table."""
-    report = DerReport.from_scores(scores, condition)
-    parts = " / ".join(f"{100 * part:.1f}" for part in (report.false_alarm, report.missed, report.confusion))
-    return f"| {condition} | {system} | {report.der:.1%} | {parts} | {report.speaker_count_accuracy:.0%} |"
+    return f"| {report.dataset} | {system} | {cells(report)} | {report.speaker_count_accuracy:.0%} |"
 
 
 def conditions(config: RunConfig, harder: RunConfig, real: str | None) -> Iterator[tuple[str, list[Recording]]]:
@@ -101,30 +115,20 @@ def conditions(config: RunConfig, harder: RunConfig, real: str | None) -> Iterat
 
 def main() -> None:
     """A Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--store", default="voiceflow-store")
-    parser.add_argument("--config", required=True)
+    parser = arguments(__doc__)
     parser.add_argument("--real", help="a folder of audio and RTTM")
-    parser.add_argument("settings", nargs="*")
-    given = parser.parse_args()
-    config = load_config(given.config, given.settings)
-    harder = load_config(given.config, [*given.settings, *HARDER, "evaluation.overlap_probability=0.5"])
-    ours, peer = Diarizer.load(find_model(given.model, given.store)), Peer()
+    asked = parser.parse_args()
+    config = load_config(asked.config, asked.overrides)
+    harder = load_config(asked.config, [*asked.overrides, *HARDER])
+    ours, peer = Diarizer.load(find_model(asked.model, asked.store)), Peer()
     print(
         "| recordings | system | DER | false alarm / missed / confusion | count right |\n"
         "| --- | --- | ---: | --- | ---: |"
     )
-    for name, recordings in conditions(config, harder, given.real):
-        found = scores_of(recordings, lambda i, r=recordings: ours.diarize(r[i].samples))  # type: ignore[misc]
-        heard = [peer.hear(one.samples) for one in recordings]
-        tried = {
-            threshold: scores_of(recordings, lambda i, h=heard, t=threshold: peer.decide(h[i], t))  # type: ignore[misc]
-            for threshold in THRESHOLDS
-        }
-        best = min(THRESHOLDS, key=lambda t: DerReport.from_scores(tried[t], name).der)
-        print(row(name, "ours", found))
-        print(row(name, f"silero + Resemblyzer + AHC at {best:g}", tried[best]), flush=True)
+    for name, recordings in conditions(config, harder, asked.real):
+        print(row("ours", score_recordings(ours, recordings, name)[0]))
+        threshold, report = peer.best(recordings, name)
+        print(row(f"silero + Resemblyzer + AHC at {threshold:g}", report), flush=True)
 
 
 if __name__ == "__main__":

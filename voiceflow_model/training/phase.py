@@ -118,8 +118,8 @@ class _Loop:
     ) -> None:
         self.config, self.phase, self.session, self.state = config, phase, session, state
         self.saver, self.held_out, self.listener = saver, held_out, listener
-        self.first = config.legs(phase)[-1].start  # epochs are of conversations, and begin here
-        self.total = config.legs(phase)[-1].end
+        conversations = config.legs(phase)[-1]
+        self.first, self.total = conversations.start, conversations.end  # epochs are of conversations alone
         self.per_epoch = config.steps_per_epoch(phase)
         self.began = self.saved_at = time.monotonic()
         self.saved_step = state.step if self.checkpoint() else -1

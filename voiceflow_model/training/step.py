@@ -85,7 +85,8 @@ class Stepper:
         waveform, activity, speakers = (torch.from_numpy(x).to(self.device, non_blocking=True) for x in batch)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             output = None if crops else state.model(waveform, activity)
-            embeddings, moments = output[1:3] if output else state.model.voices(waveform, activity)
+            voices = (output.embeddings, output.moments) if output else state.model.voices(waveform, activity)
+        embeddings, moments = voices
         spoken = activity.sum(1) >= config.min_speaker_s * _FRAMES_PER_S  # (batch, K)
         margin = schedule.margin(config, state.step, self.total)
         speaker = state.speakers(embeddings[spoken], speakers[spoken], margin)
