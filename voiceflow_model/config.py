@@ -16,6 +16,7 @@ from voiceflow_model.data.conversation import ConversationConfig
 from voiceflow_model.data.corpora import CorpusConfig
 from voiceflow_model.data.espeak import EspeakCorpusConfig
 from voiceflow_model.data.lanes import StreamConfig
+from voiceflow_model.data.passages import PassagesConfig
 from voiceflow_model.errors import ConfigError
 from voiceflow_model.evaluation.settings import EvaluationConfig, GateConfig
 from voiceflow_model.network.model import NetworkConfig
@@ -46,6 +47,13 @@ class PhaseConfig(Section):
     crops: CropsConfig | None = Field(None, description="single voices to begin with, before the epochs")
     corpus: CorpusConfig | None = Field(None, description="instead of the run's [corpus]")
     continue_from_validate: bool = Field(False, description="start from the weights of the validate phase")
+    start_from: str | None = Field(None, min_length=1, description="a run of this store, to start from its weights")
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "PhaseConfig":
+        if self.continue_from_validate and self.start_from:
+            raise ValueError("continue_from_validate and start_from are two places to start from: give one")
+        return self
 
 
 class RunConfig(Section):
@@ -72,9 +80,9 @@ class RunConfig(Section):
                 f"{self.network.num_speakers}"
             )
         for phase, corpus in ((phase, self.corpus_of(phase)) for phase in PHASES):
-            if corpus.kind == "recordings" and self.phase(phase).crops:
+            if isinstance(corpus, PassagesConfig) and self.phase(phase).crops:
                 raise ValueError(f"phases.{phase}.crops: recordings of conversations have no windows of single voices")
-            if corpus.kind == "recordings" and corpus.passage_s > self.stream.max_utterance_s:
+            if isinstance(corpus, PassagesConfig) and corpus.passage_s > self.stream.max_utterance_s:
                 raise ValueError(
                     f"corpus.passage_s = {corpus.passage_s:g} is longer than stream.max_utterance_s = "
                     f"{self.stream.max_utterance_s:g}, by which RAM is counted"

@@ -1,14 +1,16 @@
 """A phase survives being stopped anywhere, moved anywhere, and started twice."""
 
 import pytest
+import torch
 
 from voiceflow_model.config import RunConfig, parse_config
-from voiceflow_model.errors import GateMissed, RunConflict, Yielded
-from voiceflow_model.runs.checkpoints import newest
+from voiceflow_model.errors import ConfigError, GateMissed, RunConflict, Yielded
+from voiceflow_model.runs.checkpoints import best, newest
 from voiceflow_model.runs.run import Run
 from voiceflow_model.stages import open_run, run_phase
 from voiceflow_model.store import open_store
 from voiceflow_model.training.preemption import StopRequest
+from voiceflow_model.training.state import read_checkpoint
 
 TINY = {
     "corpus": {"kind": "espeak", "voices_train": 4, "utterances_per_voice": 12, "heldout_utterances_per_voice": 4},
@@ -158,3 +160,31 @@ def test_accuracy_is_measured_beside_what_guessing_gets():
     assert accuracy.speaker_majority == pytest.approx(0.25)
     assert 0.3 < accuracy.frame_majority < 0.95
     assert 0 <= accuracy.frame_accuracy <= 1
+
+
+def test_a_run_may_start_from_the_weights_of_another():
+    url = "memory://start-from"
+    go(url, run_id="first")
+    go(url, phase="train", run_id="first")
+    tuned = {"epochs": 1, "windows_per_epoch": 4, "start_from": "first"}
+    config = parse_config(TINY | {"phases": {"validate": tuned, "train": tuned}, "training": {"learning_rate": 1e-12}})
+    result, listener = go(url, run_id="second", config=config)
+    assert any("starting from the weights of run first" in said for said in listener.said)
+    store = open_store(url)
+    old = best(store, Run.load(store, "first").record, "train")
+    new = best(store, Run.load(store, "second").record, "validate")
+    assert old is not None
+    assert new is not None
+    for name, value in read_checkpoint(old[1])[0].items():
+        if name.startswith("ema.") and "moments" not in name:
+            assert torch.allclose(value, read_checkpoint(new[1])[0][name], atol=1e-6), name
+    assert result.steps == 1
+
+
+def test_a_run_to_start_from_must_be_there_and_be_one_place():
+    lost = {"epochs": 1, "windows_per_epoch": 4, "start_from": "nowhere"}
+    config = parse_config(TINY | {"phases": {"validate": lost, "train": lost}})
+    with pytest.raises(ConfigError, match=r"phases\.validate\.start_from = 'nowhere'"):
+        go("memory://start-from-nowhere", config=config)
+    with pytest.raises(ConfigError, match="two places to start from"):
+        parse_config(TINY | {"phases": {"validate": lost, "train": lost | {"continue_from_validate": True}}})

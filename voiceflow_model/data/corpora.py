@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from voiceflow_model.data.annotated import AnnotatedCorpus, AnnotatedCorpusConfig
 from voiceflow_model.data.corpus import Corpus
 from voiceflow_model.data.espeak import EspeakCorpus, EspeakCorpusConfig
 from voiceflow_model.data.files import FilesCorpus, FilesCorpusConfig
@@ -12,7 +13,12 @@ from voiceflow_model.data.recordings import RecordingsCorpus, RecordingsCorpusCo
 from voiceflow_model.data.tars import TarCorpus, TarCorpusConfig
 
 CorpusConfig = Annotated[
-    EspeakCorpusConfig | FilesCorpusConfig | ParquetCorpusConfig | TarCorpusConfig | RecordingsCorpusConfig,
+    EspeakCorpusConfig
+    | FilesCorpusConfig
+    | ParquetCorpusConfig
+    | TarCorpusConfig
+    | RecordingsCorpusConfig
+    | AnnotatedCorpusConfig,
     Field(discriminator="kind"),
 ]
 
@@ -30,3 +36,5 @@ def open_corpus(config: CorpusConfig) -> Corpus:
             return TarCorpus(config)
         case RecordingsCorpusConfig():
             return RecordingsCorpus(config)
+        case AnnotatedCorpusConfig():
+            return AnnotatedCorpus(config)

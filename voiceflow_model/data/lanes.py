@@ -22,6 +22,7 @@ from pydantic import Field, model_validator
 from voiceflow_model.data.conversation import Conversation, ConversationConfig, Utterance, simulate
 from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.microphone import MicrophoneConfig
 from voiceflow_model.data.passage import excerpt
 from voiceflow_model.data.walk import Block, Cursor, Walk
 from voiceflow_model.errors import ConfigError, CorpusError
@@ -40,6 +41,7 @@ class StreamConfig(Section):
     draws_per_block: int = Field(16, ge=1, description="examples drawn before the oldest block is replaced")
     max_utterance_s: float = Field(20.0, gt=1, description="longer utterances are cut to this, at a drawn place")
     speeds: tuple[float, ...] = Field((1.0,), description="each speed of a voice counts as another speaker")
+    microphone: MicrophoneConfig | None = Field(None, description="what training speech passes; None: nothing")
     max_broken_share: float = Field(0.01, ge=0, le=1, description="more undecodable rows than this stop the run")
     ram_mb: int = Field(2000, ge=16, description="refused at start if the pools could outgrow it")
     decode_threads: int = Field(2, ge=1, le=64, description="in all, and as many that mix")

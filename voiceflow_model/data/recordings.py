@@ -1,33 +1,24 @@
-"""Whole recordings with turns, as the Hub holds AMI and VoxConverse: one row is a meeting of up to hours.
-
-A recording's bytes are in RAM while its passages are read; its samples are never there all at once.
-"""
+"""Recordings in parquet, as the Hub holds AMI and VoxConverse: one row is a meeting of up to hours, with its turns."""
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
-from voiceflow_model.audio import decode_stretch, duration_of
-from voiceflow_model.data.corpus import Label, Row, Samples, Shard, Split
+from voiceflow_model.data.corpus import Label, Shard, Split
 from voiceflow_model.data.holdout import halve
 from voiceflow_model.data.parquet import audio_bytes, column_bytes, dictionary_bytes, open_parquet, readable
-from voiceflow_model.data.resample import to_16k
-from voiceflow_model.data.sharded import ShardedConfig, SplitFiles, belongs, nearest
+from voiceflow_model.data.passages import PassagesConfig, PassagesCorpus, Taped
+from voiceflow_model.data.sharded import SplitFiles, nearest
 from voiceflow_model.data.sources import Entry
-from voiceflow_model.errors import BrokenAudio, CorpusError
-
-_PASSAGES = 1 << 20  # `start` is recording x this + passage
+from voiceflow_model.errors import CorpusError
 
 
-class RecordingsCorpusConfig(ShardedConfig):
+class RecordingsCorpusConfig(PassagesConfig):
     """Parquet files with one recording per row: its sound, and lists of who spoke from when to when (seconds)."""
 
     kind: Literal["recordings"] = "recordings"
@@ -35,9 +26,6 @@ class RecordingsCorpusConfig(ShardedConfig):
     start_column: str = "timestamps_start"
     end_column: str = "timestamps_end"
     speakers_column: str = "speakers"
-    names_are_global: bool = Field(True, description="a name is one person in all recordings (AMI), or only in its own")
-    passage_s: float = Field(20.0, ge=2, le=120, description="recordings are read in passages of this length")
-    max_recording_mb: int = Field(512, ge=1, description="a longer one is skipped; each lane holds one of them in RAM")
 
 
 class _Group(NamedTuple):
@@ -50,23 +38,7 @@ class _Group(NamedTuple):
     recordings: tuple[tuple[str, frozenset[str]], ...]
 
 
-class _Sound(NamedTuple):
-    """A passage's place in the recording that is in RAM; no sound where that is too large or is no audio."""
-
-    data: pa.Buffer | None
-    start_s: float
-    end_s: float
-
-
-class WholeRecording(NamedTuple):
-    """A recording for evaluation."""
-
-    name: str
-    samples: Samples
-    labels: tuple[Label, ...]
-
-
-class RecordingsCorpus:
+class RecordingsCorpus(PassagesCorpus):
     """A Corpus whose rows are passages of recordings, with labels; one shard is one row group.
 
     A share of the passages of train is held out for validation. Dev and test are other recordings; when only one of
@@ -74,7 +46,7 @@ class RecordingsCorpus:
     """
 
     def __init__(self, config: RecordingsCorpusConfig) -> None:
-        self.url = config.url
+        super().__init__(config)
         self._config = config
         self._files = SplitFiles(config)
 
@@ -82,7 +54,7 @@ class RecordingsCorpus:
         """Everyone who speaks in the split's recordings, sorted; those of validation are those of train."""
         wanted = self._names(split)
         recordings = [one for group in self._groups[self._files.home(split)] for one in group.recordings]
-        return tuple(sorted({self._speaker(name, one) for name, who in recordings if name in wanted for one in who}))
+        return tuple(sorted({self.person(name, one) for name, who in recordings if name in wanted for one in who}))
 
     def shards(self, split: Split) -> tuple[Shard, ...]:
         """The row groups that hold recordings of the split, in the order of the files."""
@@ -94,27 +66,6 @@ class RecordingsCorpus:
                 "raise corpus.heldout_share, or set evaluation.corpus"
             )
         return tuple(Shard(f"{group.path}#{group.number}", split, group) for group in found)
-
-    def rows(self, shard: Shard, start: int = 0) -> Iterator[Row]:
-        """Passage after passage of the row group's recordings, with labels in seconds from the passage's start."""
-        first, passage = divmod(start, _PASSAGES)
-        for number, name, data, labels in self._recordings(shard, first):
-            passages = self._passages(name, data, labels, passage if number == first else 0, number)
-            del data  # only the passages hold it, so that it goes before the next one comes
-            for row in passages:
-                if belongs(row.key, shard.split, self._config.heldout_share):
-                    yield row
-                del row
-            del passages
-
-    def decode(self, row: Row) -> Samples:
-        """The passage, (samples,) at 16 kHz. Raises BrokenAudio, also "too-large" and "no-bytes"."""
-        sound: _Sound = row.payload
-        if sound.data is None:
-            limit = f"none that fit corpus.max_recording_mb = {self._config.max_recording_mb}"
-            raise BrokenAudio(row.key, "no-bytes", limit)
-        samples, rate_hz = decode_stretch(pa.BufferReader(sound.data), row.key, sound.start_s, sound.end_s)
-        return to_16k(samples, rate_hz)
 
     def reading_mb(self, split: Split) -> float:
         """Of the worst row group: a page, unpacked and once more as values, the recording itself, and the next one."""
@@ -128,46 +79,13 @@ class RecordingsCorpus:
         page = max(recording, dictionary_bytes(group.metadata, group.number, column))
         return 2 * page + recording * min(2, len(group.recordings))
 
-    def whole(self, split: Split, count: int) -> Iterator[WholeRecording]:
-        """The first `count` recordings of the split, one at a time in RAM; undecodable ones are passed over."""
-        given = 0
-        for shard in self.shards(split):
-            for _, name, data, labels in self._recordings(shard, 0):
-                if given == count:
-                    return
-                row = Row(name, "", _Sound(data, 0.0, float("inf")), following=0)
-                try:
-                    samples = self.decode(row)
-                except BrokenAudio:
-                    continue
-                given += 1
-                yield WholeRecording(name, samples, labels)
-
     def fingerprint(self) -> str:
         """Of the files and of how they are read."""
         how = self._config.model_dump(exclude={"url"})
         return hashlib.sha256(repr((how, self._files.fingerprint())).encode()).hexdigest()
 
-    def _passages(
-        self, name: str, data: pa.Buffer | None, labels: tuple[Label, ...], first: int, number: int
-    ) -> Iterator[Row]:
-        try:
-            seconds = duration_of(pa.BufferReader(data), name) if data is not None else 0.0
-        except BrokenAudio:
-            data, seconds = None, 0.0
-        count = max(1, math.ceil(seconds / self._config.passage_s))
-        for i in range(first, count):
-            start_s, end_s = seconds * i / count, seconds * (i + 1) / count
-            inside = tuple(
-                Label(max(start, start_s) - start_s, min(end, end_s) - start_s, who)
-                for start, end, who in labels
-                if start < end_s and end > start_s
-            )
-            following = (number + 1) * _PASSAGES if i == count - 1 else number * _PASSAGES + i + 1
-            yield Row(f"{name}+{i}", "", _Sound(data, start_s, end_s), following, labels=inside)
-
-    def _recordings(self, shard: Shard, first: int) -> Iterator[tuple[int, str, pa.Buffer | None, tuple[Label, ...]]]:
-        """(number in the row group, name, bytes, labels) of the split's recordings from `first` on, one at a time."""
+    def recordings(self, shard: Shard, first: int) -> Iterator[Taped]:
+        """See PassagesCorpus; `number` is that in the row group."""
         group: _Group = shard.payload
         config, wanted = self._config, self._names(shard.split)
         if first >= len(group.recordings):
@@ -190,17 +108,14 @@ class RecordingsCorpus:
                         f"of turns for {name}, and needs as many of each"
                     )
                 labels = tuple(
-                    Label(float(start), float(end), self._speaker(name, speaker))
+                    Label(float(start), float(end), self.person(name, speaker))
                     for start, end, speaker in zip(starts, ends, who, strict=True)
                 )
                 data = audio_bytes(audio, 0)
                 small = data is not None and data.size <= config.max_recording_mb << 20
                 del batch, audio, turns  # as long as the passages are read, the recording is all that is held
-                yield number, name, data if small else None, labels
+                yield Taped(number, name, data if small else None, labels)
                 del data
-
-    def _speaker(self, recording: str, name: str) -> str:
-        return name if self._config.names_are_global else f"{recording}/{name}"
 
     def _names(self, split: Split) -> frozenset[str]:
         """Names of the recordings of a split."""

@@ -13,6 +13,7 @@ from voiceflow_model.data.activity import voice_activity
 from voiceflow_model.data.conversation import Utterance
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Row, Samples, Shard, Split
 from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.microphone import MicrophoneConfig, through_microphone
 from voiceflow_model.data.passage import Passage, label_activity
 from voiceflow_model.data.resample import change_speed
 from voiceflow_model.data.speakers import SpeakerClasses
@@ -44,10 +45,17 @@ class Walk:
     """Pure functions of (corpus, split, seed): which row comes where. Safe to call from many threads."""
 
     def __init__(
-        self, corpus: Corpus, split: Split, speakers: SpeakerClasses, seed: int, lanes: int, max_utterance_s: float
+        self,
+        corpus: Corpus,
+        split: Split,
+        speakers: SpeakerClasses,
+        seed: int,
+        lanes: int,
+        max_utterance_s: float,
+        microphone: MicrophoneConfig | None = None,
     ) -> None:
         self.corpus, self.split, self.speakers, self.seed, self.lanes = corpus, split, speakers, seed, lanes
-        self.shards = corpus.shards(split)
+        self.microphone, self.shards = microphone, corpus.shards(split)
         self.max_samples = round(max_utterance_s * SAMPLE_RATE_HZ)
         if len(self.shards) < lanes:
             raise ConfigError(
@@ -83,11 +91,12 @@ class Walk:
             frames = len(samples) // FRAME_SAMPLES
             activity, names = label_activity(row.labels, frames)
             classes = tuple(self.speakers.of(name) for name in names)
-            return Passage(row.key, classes, _int16(samples[: frames * FRAME_SAMPLES]), activity)
+            heard = self._recorded(samples[: frames * FRAME_SAMPLES], row.key, passes)
+            return Passage(row.key, classes, heard, activity)
         return self._utterance(row, samples, passes)
 
     def _utterance(self, row: Row, samples: Samples, passes: int) -> Utterance:
-        """Change speed, cut, find the speech, trim to it."""
+        """Change speed, cut, find the speech, trim to it, and let it pass a microphone."""
         speeds = self.speakers.speeds
         speed = speeds[keyed(self.seed, "speed", row.key, passes).integers(len(speeds))]
         key = row.key if speed == 1.0 else f"{row.key}@{speed:g}"
@@ -102,8 +111,13 @@ class Walk:
         if len(speech) < 5:
             raise BrokenAudio(row.key, "no-speech", "under 0.1 s of it")
         span = slice(speech[0], speech[-1] + 1)
-        whole = _int16(samples[span.start * FRAME_SAMPLES : span.stop * FRAME_SAMPLES])
-        return Utterance(key, self.speakers.of(row.speaker, speed), whole, active[span])
+        heard = self._recorded(samples[span.start * FRAME_SAMPLES : span.stop * FRAME_SAMPLES], key, passes)
+        return Utterance(key, self.speakers.of(row.speaker, speed), heard, active[span])
+
+    def _recorded(self, samples: Samples, key: str, passes: int) -> NDArray[np.int16]:
+        if self.microphone:
+            samples = through_microphone(samples, keyed(self.seed, "microphone", key, passes), self.microphone)
+        return _int16(samples)
 
 
 class Reader:

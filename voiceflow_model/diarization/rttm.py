@@ -4,11 +4,13 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import fsspec
 
 from voiceflow_model.errors import CorpusError
 
+Stated = TypeVar("Stated")
 Span = tuple[float, float]  # start and end in seconds
 
 
@@ -106,6 +108,13 @@ def write_uem(path: str, recording: str, spans: Sequence[Span]) -> None:
     """Write one recording's UEM to a path or any fsspec URL."""
     with fsspec.open(path, "w", encoding="utf-8") as file:
         file.write(format_uem(recording, spans))
+
+
+def of_recording(by_name: dict[str, list[Stated]], name: str, source: str) -> list[Stated]:
+    """The only entry of a file about one recording, whatever the file calls it; none is an empty list."""
+    if len(by_name) > 1 and name not in by_name:
+        raise CorpusError(f"{source}: it names {', '.join(sorted(by_name))} but not {name}; one file per recording")
+    return by_name.get(name) or next(iter(by_name.values()), [])
 
 
 def one_word(name: str) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import fsspec
 
 from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
-from voiceflow_model.diarization.rttm import Span, Turn, read_rttm, read_uem
+from voiceflow_model.diarization.rttm import Span, Turn, of_recording, read_rttm, read_uem
 from voiceflow_model.errors import CorpusError
 
-Entry = TypeVar("Entry")
 AUDIO = (".flac", ".wav", ".ogg", ".mp3", ".m4a")
 
 
@@ -60,10 +58,3 @@ def list_folder(folder: str) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         raise CorpusError(f"{folder}: no such folder; check the path") from None
     return {entry.rstrip("/").rsplit("/", 1)[-1]: system.unstrip_protocol(entry) for entry in sorted(found)}
-
-
-def of_recording(by_name: dict[str, list[Entry]], name: str, source: str) -> list[Entry]:
-    """The only entry of a file about one recording, whatever the file calls it; none is an empty list."""
-    if len(by_name) > 1 and name not in by_name:
-        raise CorpusError(f"{source}: it names {', '.join(sorted(by_name))} but not {name}; one file per recording")
-    return by_name.get(name) or next(iter(by_name.values()), [])

@@ -11,7 +11,7 @@ from voiceflow_model.config import RunConfig
 from voiceflow_model.data.conversation import Conversation, Utterance, simulate
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Split
 from voiceflow_model.data.keyed import keyed
-from voiceflow_model.data.recordings import RecordingsCorpus
+from voiceflow_model.data.passages import PassagesCorpus
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.walk import Cursor, Walk
 from voiceflow_model.diarization.rttm import Turn, one_word
@@ -36,11 +36,11 @@ class Scored(Protocol):
 
 def heldout_recordings(config: RunConfig, corpus: Corpus, split: Split) -> Iterator[Recording]:
     """The dev or test recordings of a run, one at a time: real ones where the corpus has them, else simulated."""
-    if isinstance(corpus, RecordingsCorpus):
+    if isinstance(corpus, PassagesCorpus):
         count = config.evaluation.test_recordings if split == "test" else config.evaluation.dev_recordings
-        for name, samples, labels in corpus.whole(split, count):
+        for name, samples, labels, uem in corpus.whole(split, count):
             turns = [Turn(start_s, end_s - start_s, one_word(speaker)) for start_s, end_s, speaker in labels]
-            yield Recording(name, samples, turns, len(samples) / SAMPLE_RATE_HZ)
+            yield Recording(name, samples, turns, len(samples) / SAMPLE_RATE_HZ, uem)
     else:
         yield from simulated_recordings(config, corpus, split)
 
@@ -49,7 +49,7 @@ def dataset_name(config: RunConfig, corpus: Corpus) -> str:
     """What the test recordings are, in words."""
     settings = config.test_corpus
     place = getattr(settings, "url", f"the {settings.kind} corpus")
-    if isinstance(corpus, RecordingsCorpus):
+    if isinstance(corpus, PassagesCorpus):
         return f"test recordings of {place}"
     return f"simulated conversations of test speakers of {place}, seed {config.evaluation.seed}"
 

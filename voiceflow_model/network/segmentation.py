@@ -47,7 +47,7 @@ class SegmentationHead(nn.Module):
         heads = channels // (8 if channels % 16 or channels < 32 else 16)
         self.attention = nn.ModuleList([Attention(channels, heads) for _ in range(attention_blocks)])
         self.norm = nn.LayerNorm(channels)
-        self.recurrent = nn.GRU(channels, channels, batch_first=True, bidirectional=True)
+        self.recurrent = nn.LSTM(channels, channels, batch_first=True, bidirectional=True)
         self.classify = nn.Linear(3 * channels, classes)
 
     def forward(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -15,9 +15,11 @@ from voiceflow_model.data.lanes import StreamConfig
 from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.stream import ConversationStream
 from voiceflow_model.data.walk import Walk
-from voiceflow_model.errors import CheckpointCorrupt, Yielded
+from voiceflow_model.errors import CheckpointCorrupt, ConfigError, ObjectNotFound, Yielded
 from voiceflow_model.network.model import parameter_count
 from voiceflow_model.runs.checkpoints import best, newest
+from voiceflow_model.runs.record import CheckpointEntry
+from voiceflow_model.runs.record_file import RecordFile
 from voiceflow_model.runs.saver import Commit, Saver
 from voiceflow_model.runs.session import Session
 from voiceflow_model.section import Section
@@ -68,7 +70,7 @@ def train_phase(
         loop = _Loop(config, phase, session, saver, state, held_out, listener)
         for leg in (leg for leg in legs if state.step < leg.end or leg is legs[-1]):
             loop.begin(leg)
-            with _stream(config, phase, leg, corpus, names, state.stream) as stream:
+            with open_stream(config, phase, leg, corpus, names, state.stream) as stream:
                 _take_steps(leg, loop, step, stream, stop)
         if not state.accuracy:
             loop.validate()
@@ -258,16 +260,42 @@ def _restore(
             )
         state.start_from(earlier[1], same_speakers=config.corpus_of("validate") == config.corpus_of("train"))
         listener.say(f"{phase}: starting from the weights of validate, step {earlier[0].step}")
+    elif run_id := config.phase(phase).start_from:
+        entry, data = _finished(session, run_id, phase, listener)
+        state.start_from(data, same_speakers=False)
+        listener.say(f"{phase}: starting from the weights of run {run_id}, step {entry.step}")
     return state
 
 
-def _stream(
+def _finished(session: Session, run_id: str, phase: Phase, listener: Listener) -> tuple[CheckpointEntry, bytes]:
+    """The best weights of another run of this store. Raises ConfigError when it has none."""
+    try:
+        found = best(session.store, RecordFile(session.store, run_id).read(), "train", listener.say)
+    except ObjectNotFound:
+        found = None
+    if found is None:
+        raise ConfigError(
+            f"phases.{phase}.start_from = {run_id!r}: {session.store.uri('runs')} has no such run that trained; name "
+            "one that `voiceflow status` lists"
+        )
+    return found
+
+
+def open_stream(
     config: RunConfig, phase: Phase, leg: Leg, corpus: Corpus, names: SpeakerClasses, position: Mapping[str, Any]
 ) -> ConversationStream:
     """The leg's training conversations, from `position` on."""
     seed = 2 * config.seed + (phase == "train")  # the phases see different conversations of one corpus
     return ConversationStream(
-        Walk(corpus, "train", names, seed, config.stream.lanes, config.stream.max_utterance_s),
+        Walk(
+            corpus,
+            "train",
+            names,
+            seed,
+            config.stream.lanes,
+            config.stream.max_utterance_s,
+            config.stream.microphone,
+        ),
         config.stream,
         leg.conversation,
         num_speakers=config.network.num_speakers,

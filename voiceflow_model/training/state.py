@@ -15,7 +15,7 @@ from voiceflow_model.network.model import FastDiarizationModel, NetworkConfig, s
 from voiceflow_model.training.losses import SpeakerLoss
 from voiceflow_model.training.settings import TrainingConfig
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _WEIGHTS = ("ema.", "speakers.")
 _POSITION = ("step", "stream", "smoothed", "history", "accuracy", "validated_step", "best")
 

@@ -1,5 +1,6 @@
 """One optimisation step, split into gradient shards that threads share and whose sum has one fixed order."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
@@ -42,6 +43,7 @@ class Stepper:
     ) -> None:
         self.state, self.config, self.total, self.dtype = state, config, total_steps, dtype
         self.device = next(state.model.parameters()).device
+        self.seconds = {"forward": 0.0, "backward": 0.0, "update": 0.0}  # spent; the first two by all threads together
         self._workers = ThreadPoolExecutor(threads, "step", initializer=torch.set_num_threads, initargs=(1,))
 
     def __call__(self, batches: Sequence[Batch], *, crops: bool = False) -> StepReport:
@@ -57,6 +59,9 @@ class Stepper:
                 f"the loss became {report.loss} at step {state.step}: lower training.learning_rate, or look at the "
                 "data with `voiceflow peek`"
             )
+        began = time.perf_counter()
+        for part in ("forward", "backward"):
+            self.seconds[part] += sum(r[3][part] for r in results)
         for i, parameter in enumerate(state.parameters):
             parameter.grad = reduce(torch.add, [r[0][i] for r in results]) / len(results)
         moments = reduce(torch.add, [r[2] for r in results]) / len(results)
@@ -69,6 +74,7 @@ class Stepper:
         state.model.embedding.norm.remember(moments, state.step)
         state.step += 1
         self._average()
+        self.seconds["update"] += time.perf_counter() - began
         return report
 
     def __enter__(self) -> "Stepper":
@@ -79,9 +85,12 @@ class Stepper:
     ) -> None:
         self._workers.shutdown()
 
-    def _differentiate(self, batch: Batch, *, crops: bool) -> tuple[list[Tensor], tuple[float, ...], Tensor]:
-        """Gradients, the measurements of `StepReport` and pooled moments of one shard."""
+    def _differentiate(
+        self, batch: Batch, *, crops: bool
+    ) -> tuple[list[Tensor], tuple[float, ...], Tensor, dict[str, float]]:
+        """Gradients, the measurements of `StepReport`, pooled moments, and the seconds spent, of one shard."""
         state, config = self.state, self.config
+        began = time.perf_counter()
         waveform, activity, speakers = (torch.from_numpy(x).to(self.device, non_blocking=True) for x in batch)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             output = None if crops else state.model(waveform, activity)
@@ -94,13 +103,15 @@ class Stepper:
         if output:
             segmentation = segmentation_loss(output.logits, activity, state.model.powerset)
             loss = loss + segmentation + config.likeness_weight * likeness_loss(output.likeness, activity)
+        measured: tuple[float, ...] = (loss.item(), speaker.item())  # which waits for a GPU
+        midway = time.perf_counter()
         gradients = torch.autograd.grad(state.scaler.scale(loss), state.parameters, materialize_grads=True)
-        measured: tuple[float, ...] = (loss.item(), speaker.item())
         if output:
             with torch.no_grad():
                 hit = output.logits.argmax(-1) == aligned_classes(output.logits, activity, state.model.powerset)
             measured += (segmentation.item(), hit.float().mean().item())
-        return list(gradients), measured, moments
+        seconds = {"forward": midway - began, "backward": time.perf_counter() - midway}
+        return list(gradients), measured, moments, seconds
 
     @torch.no_grad()
     def _average(self) -> None:
