@@ -82,6 +82,10 @@ class RunConfig(Section):
         for phase, corpus in ((phase, self.corpus_of(phase)) for phase in PHASES):
             if isinstance(corpus, PassagesConfig) and self.phase(phase).crops:
                 raise ValueError(f"phases.{phase}.crops: recordings of conversations have no windows of single voices")
+            if isinstance(corpus, PassagesConfig) and self.training.distillation_weight:
+                raise ValueError(
+                    f"training.distillation_weight: nobody can be heard alone in the recordings of phases.{phase}"
+                )
             if isinstance(corpus, PassagesConfig) and corpus.passage_s > self.stream.max_utterance_s:
                 raise ValueError(
                     f"corpus.passage_s = {corpus.passage_s:g} is longer than stream.max_utterance_s = "

@@ -100,7 +100,7 @@ def stream(
 
 def digest(batch: Any) -> bytes:
     """Of waveforms, labels and classes: no key, offset, level, room or noise can change without changing it."""
-    return hashlib.sha256(b"".join(part.tobytes() for part in batch)).digest()
+    return hashlib.sha256(b"".join(part.tobytes() for part in batch if part is not None)).digest()
 
 
 def drawn(source: ConversationStream, batches: int) -> list[list[bytes]]:

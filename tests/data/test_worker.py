@@ -30,11 +30,11 @@ def stream(processes: int, corpus: ToneCorpus | None = None, state: Any = None) 
     config = StreamConfig(lanes=4, pool_blocks=2, block_rows=3, draws_per_block=5, worker_processes=processes)
     walk = Walk(corpus, "train", SpeakerClasses(corpus.names), 7, config.lanes, config.max_utterance_s)
     windows = ConversationConfig(window_s=1.0)
-    return ConversationStream(walk, config, windows, num_speakers=3, batch_size=8, shards=2, state=state)
+    return ConversationStream(walk, config, windows, num_speakers=3, batch_size=8, shards=2, sources=True, state=state)
 
 
 def content(batches: tuple[Batch, ...]) -> bytes:
-    return b"".join(part.tobytes() for batch in batches for part in batch)
+    return b"".join(part.tobytes() for batch in batches for part in batch if part is not None)
 
 
 def children() -> list[int]:
@@ -118,3 +118,17 @@ def test_workers_end_with_whoever_trains_however_that_ends() -> None:
             return
         time.sleep(0.1)
     raise AssertionError("workers go on for nobody")
+
+
+def test_speakers_alone_add_up_to_the_mixture_where_nothing_else_is_heard() -> None:
+    config = StreamConfig(lanes=2, pool_blocks=2, block_rows=3, draws_per_block=5, worker_processes=1)
+    corpus = ToneCorpus()
+    walk = Walk(corpus, "train", SpeakerClasses(corpus.names), 7, config.lanes, config.max_utterance_s)
+    dry = ConversationConfig(window_s=1.0, noiseless_share=1.0, room_share=0.0)
+    with ConversationStream(walk, config, dry, num_speakers=3, batch_size=8, sources=True) as source:
+        for (batch,) in islice(source, 3):
+            assert batch.sources is not None
+            for waveform, alone in zip(batch.waveform, batch.sources, strict=True):
+                together = alone.sum(axis=0)
+                gain = np.vdot(together, waveform) / max(np.vdot(together, together), 1e-9)
+                assert np.abs(gain * together - waveform).max() < 1e-4

@@ -105,3 +105,17 @@ def test_the_exported_file_computes_what_torch_computes_and_says_what_it_is():
     in_torch, _ = model.embedding.pool(output.features, output.attention, torch.from_numpy(mask)[None, None].float())
     np.testing.assert_allclose(diarizer.embed(voice.numpy(), mask), expected, atol=1e-5)
     np.testing.assert_allclose(in_torch[0, 0].detach().numpy(), expected, atol=1e-5)
+
+
+def test_with_a_split_trunk_voices_are_heard_by_a_trunk_of_their_own():
+    shared, split = (seeded_model(SMALL.model_copy(update={"split_trunk": one}), 0) for one in (False, True))
+    assert shared.voice_encoder is None
+    assert parameter_count(split) > parameter_count(shared)
+    waveform = audio(2, 32_000)
+    before = split(waveform, torch.ones(2, 100, 3))
+    with torch.no_grad():
+        next(split.encoder.parameters()).mul_(2)
+    after = split(waveform, torch.ones(2, 100, 3))
+    assert torch.equal(before.embeddings, after.embeddings)
+    assert not torch.equal(before.logits, after.logits)
+    assert torch.equal(after.embeddings, split.voices(waveform, torch.ones(2, 100, 3))[0])

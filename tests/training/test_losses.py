@@ -86,3 +86,11 @@ def test_attention_is_told_which_frames_share_a_voice_and_nothing_about_silence(
     elsewhere[..., 3, :] = elsewhere[..., :, 3] = 99.0
     assert likeness_loss([elsewhere, right], activity) < 1e-6
     assert likeness_loss([], activity) == likeness_loss([right], torch.zeros_like(activity)) == 0
+
+
+def test_of_several_centres_of_a_speaker_the_nearest_counts():
+    loss = SpeakerLoss(dim=2, classes=2, scale=1.0, centres=2)
+    loss.weight.data = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    cosines = loss.cosines(torch.tensor([[-1.0, 0.0], [0.6, 0.8]]))
+    assert torch.allclose(cosines, torch.tensor([[1.0, 0.0], [0.6, 0.8]]))
+    assert loss(torch.tensor([[-1.0, 0.0]]), torch.tensor([0]), 0.0) < math.log(2)

@@ -79,3 +79,27 @@ def test_schedules_warm_up_ramp_and_end_where_they_say():
     assert rates[100] == pytest.approx(0.1)
     assert schedule.margin(config, 0, 100) == 0
     assert schedule.margin(config, 99, 100) == 0.2
+
+
+def test_a_voice_in_a_mixture_is_drawn_to_the_same_voice_alone():
+    config = CONFIG.model_copy(update={"distillation_weight": 5.0, "speaker_weight": 0.0})
+    taught = batch(0)
+    alone = np.zeros((3, 3, 16_000), np.float32)
+    alone[:, 0, : 16_000 * 3 // 5] = 0.2 * np.sin(np.arange(9_600) * 0.2)
+    alone[:, 1] = keyed("other voice").normal(0, 0.1, 16_000)
+    taught = taught._replace(sources=alone)
+    state = fresh()
+    with Stepper(state, config, 30, threads=2, dtype=torch.float32) as step:
+        with_teacher = [step([taught, taught]).loss for _ in range(30)]
+    state = fresh()
+    with Stepper(state, config, 30, threads=2, dtype=torch.float32) as step:
+        without = [step([batch(0), batch(0)]).loss for _ in range(30)]
+    assert with_teacher[0] > without[0] + 0.1
+    assert with_teacher[-1] - without[-1] < (with_teacher[0] - without[0]) / 2
+
+
+def test_it_is_known_where_the_time_of_a_step_goes():
+    with Stepper(fresh(), CONFIG, 2, threads=1, dtype=torch.float32) as step:
+        step([batch(0), batch(1)])
+        assert set(step.seconds) == {"forward", "backward", "update"}
+        assert min(step.seconds.values()) > 0

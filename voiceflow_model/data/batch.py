@@ -20,10 +20,13 @@ class Batch(NamedTuple):
     waveform: NDArray[np.float32]  # (batch, samples)
     activity: NDArray[np.float32]  # (batch, frames, K)
     speakers: NDArray[np.int64]  # (batch, K)
+    sources: NDArray[np.float32] | None = None  # (batch, K, samples): each speaker alone, where a teacher listens to it
 
     def rows(self, first: int, last: int) -> "Batch":
         """A view of the examples [first, last)."""
-        return Batch(self.waveform[first:last], self.activity[first:last], self.speakers[first:last])
+        part = slice(first, last)
+        sources = None if self.sources is None else self.sources[part]
+        return Batch(self.waveform[part], self.activity[part], self.speakers[part], sources)
 
     def put(self, row: int, conversation: Conversation) -> None:
         """Make an example of a conversation among at most K speakers, whose samples may be here already."""
@@ -32,33 +35,40 @@ class Batch(NamedTuple):
             self.waveform[row] = conversation.samples
         self.activity[row, :, :present], self.activity[row, :, present:] = conversation.activity, 0
         self.speakers[row, :present], self.speakers[row, present:] = conversation.speakers, NOBODY
+        if self.sources is not None:
+            heard = len(conversation.sources)  # none of a real recording
+            self.sources[row, :heard], self.sources[row, heard:] = conversation.sources, 0
 
 
 class Layout(NamedTuple):
-    """How many examples of how many frames among how many speakers a batch has."""
+    """How many examples of how many frames among how many speakers a batch has, and whether it has sources."""
 
     examples: int
     frames: int
     speakers: int
+    sources: bool = False
 
     @classmethod
-    def of(cls, examples: int, conversation: ConversationConfig, speakers: int) -> "Layout":
+    def of(cls, examples: int, conversation: ConversationConfig, speakers: int, *, sources: bool = False) -> "Layout":
         """Of the windows that `conversation` describes."""
-        return cls(examples, round(conversation.window_s * SAMPLE_RATE_HZ) // FRAME_SAMPLES, speakers)
+        return cls(examples, round(conversation.window_s * SAMPLE_RATE_HZ) // FRAME_SAMPLES, speakers, sources)
 
     @property
     def bytes(self) -> int:
         """That a batch takes."""
-        return self.examples * (8 * self.speakers + 4 * self.frames * (FRAME_SAMPLES + self.speakers))
+        tracks = 1 + self.speakers * self.sources
+        return self.examples * (8 * self.speakers + 4 * self.frames * (FRAME_SAMPLES * tracks + self.speakers))
 
     def within(self, memory: NDArray[np.uint8]) -> Batch:
         """The batch that `memory`, (bytes,), holds."""
-        examples, frames, k = self
-        speakers, waveform, activity = np.split(memory, np.cumsum((8 * k, 4 * frames * FRAME_SAMPLES)) * examples)
+        examples, frames, k, _ = self
+        ends = np.cumsum((8 * k, 4 * frames * FRAME_SAMPLES, 4 * frames * k)) * examples
+        speakers, waveform, activity, sources = np.split(memory, ends)
         return Batch(
             waveform.view(np.float32).reshape(examples, -1),
             activity.view(np.float32).reshape(examples, frames, k),
             speakers.view(np.int64).reshape(examples, k),
+            sources.view(np.float32).reshape(examples, k, -1) if self.sources else None,
         )
 
 

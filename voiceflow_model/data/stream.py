@@ -40,6 +40,7 @@ class ConversationStream:
         batch_size: int,
         shards: int = 1,
         hosted: Sequence[int] | None = None,
+        sources: bool = False,
         state: dict[str, Any] | None = None,
     ) -> None:
         if batch_size % config.lanes or config.lanes % shards:
@@ -52,7 +53,7 @@ class ConversationStream:
         lanes = [lane for shard in hosted for lane in range(shard, config.lanes, shards)]  # as in the batch
         per_lane = batch_size // config.lanes
         self._rows_per_shard, self._shards = batch_size // shards, len(hosted)
-        layout = Layout.of(len(lanes) * per_lane, conversation, num_speakers)
+        layout = Layout.of(len(lanes) * per_lane, conversation, num_speakers, sources=sources)
         states = _decode_state(state)
         self._news = {lane: LaneNews(states.get(lane, LaneState()), Counter(), {}) for lane in lanes}
         self._ahead: list[_Ahead] = []

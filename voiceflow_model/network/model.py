@@ -26,6 +26,7 @@ class NetworkConfig(Section):
     attention_blocks: int = Field(2, ge=0, le=8)
     mels: int = Field(80, ge=20, le=128)
     embedding_dim: int = Field(192, ge=16, le=512)
+    split_trunk: bool = Field(False, description="embeddings have a trunk of their own: twice the work")
 
 
 class Output(NamedTuple):
@@ -56,6 +57,7 @@ class FastDiarizationModel(nn.Module):
         attention_blocks: int = 2,
         mels: int = 80,
         embedding_dim: int = 192,
+        split_trunk: bool = False,
     ) -> None:
         super().__init__()
         if encoder_type != "lightweight-cnn":
@@ -63,6 +65,7 @@ class FastDiarizationModel(nn.Module):
         self.powerset = Powerset(num_speakers)
         self.frontend = LogMel(mels)
         self.encoder = Encoder(mels, hidden_size, blocks)
+        self.voice_encoder = Encoder(mels, hidden_size, blocks) if split_trunk else None
         self.segmentation = SegmentationHead(hidden_size, len(self.powerset.classes), attention_blocks)
         self.embedding = EmbeddingHead(hidden_size, 2 * hidden_size, embedding_dim)
 
@@ -76,9 +79,10 @@ class FastDiarizationModel(nn.Module):
 
         Embeddings are pooled where `activity` (batch, frames, K) says; without it, where the model's own decisions do.
         """
-        features = self.encoder(self.frontend(waveform))  # (batch, channels, frames)
+        mel = self.frontend(waveform)
+        features = self.encoder(mel)  # (batch, channels, frames)
         logits, likeness = self.segmentation(features)
-        x, attention = self.embedding.frames(features)
+        x, attention = self.embedding.frames(self.voice_encoder(mel) if self.voice_encoder else features)
         if activity is None:
             membership: Tensor = self.powerset.membership.to(logits.device)
             chosen = logits >= logits.amax(-1, keepdim=True)  # one-hot argmax, without a gather for the exporter
@@ -88,7 +92,7 @@ class FastDiarizationModel(nn.Module):
 
     def voices(self, waveform: Tensor, activity: Tensor) -> tuple[Tensor, Tensor]:
         """The embeddings and moments of `Output` alone."""
-        x, attention = self.embedding.frames(self.encoder(self.frontend(waveform)))
+        x, attention = self.embedding.frames((self.voice_encoder or self.encoder)(self.frontend(waveform)))
         return self.embedding.pool(x, attention, clean_masks(activity))
 
 

@@ -54,17 +54,20 @@ def likeness_loss(likeness: Sequence[Tensor], activity: Tensor) -> Tensor:
 class SpeakerLoss(nn.Module):
     """Additive angular margin softmax over the training speakers (Deng et al. 2019, "ArcFace").
 
-    `weight` holds one direction per class; the cosine to it is also how speakers are recognised in validation.
+    `weight` holds the directions of each class, of which the nearest counts (Deng et al. 2020, "Sub-center ArcFace"):
+    one, or a few where a speaker's recordings differ or labels err. The cosine to it is also how speakers are
+    recognised in validation.
     """
 
-    def __init__(self, dim: int, classes: int, scale: float) -> None:
+    def __init__(self, dim: int, classes: int, scale: float, centres: int = 1) -> None:
         super().__init__()
-        self.scale = scale
-        self.weight = nn.Parameter(nn.functional.normalize(torch.randn(classes, dim), dim=-1))
+        self.scale, self.centres = scale, centres
+        self.weight = nn.Parameter(nn.functional.normalize(torch.randn(classes * centres, dim), dim=-1))
 
     def cosines(self, embeddings: Tensor) -> Tensor:
         """Embeddings (n, dim), L2-normalised -> cosine to each class (n, classes)."""
-        return embeddings @ nn.functional.normalize(self.weight, dim=-1).T
+        cosines: Tensor = embeddings @ nn.functional.normalize(self.weight, dim=-1).T
+        return cosines.view(len(embeddings), -1, self.centres).amax(-1)
 
     def forward(self, embeddings: Tensor, speakers: Tensor, margin: float) -> Tensor:
         """Mean loss over embeddings (n, dim) of classes speakers (n,); `margin` in radians. Zero when n is zero."""

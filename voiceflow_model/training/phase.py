@@ -301,6 +301,7 @@ def open_stream(
         num_speakers=config.network.num_speakers,
         batch_size=leg.batch_size,
         shards=config.training.gradient_shards,
+        sources=config.training.distillation_weight > 0 and not leg.crops,
         state=dict(position),
     )
 

@@ -54,7 +54,7 @@ class TrainState:
         model = seeded_model(network, seed).to(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
-            speakers = SpeakerLoss(network.embedding_dim, classes, training.scale).to(device)
+            speakers = SpeakerLoss(network.embedding_dim, classes, training.scale, training.speaker_centres).to(device)
         optimizer = torch.optim.AdamW(
             [*model.parameters(), *speakers.parameters()],
             lr=training.learning_rate,

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -91,7 +92,7 @@ class Stepper:
         """Gradients, the measurements of `StepReport`, pooled moments, and the seconds spent, of one shard."""
         state, config = self.state, self.config
         began = time.perf_counter()
-        waveform, activity, speakers = (torch.from_numpy(x).to(self.device, non_blocking=True) for x in batch)
+        waveform, activity, speakers = (self._tensor(x) for x in (batch.waveform, batch.activity, batch.speakers))
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             output = None if crops else state.model(waveform, activity)
             voices = (output.embeddings, output.moments) if output else state.model.voices(waveform, activity)
@@ -103,6 +104,9 @@ class Stepper:
         if output:
             segmentation = segmentation_loss(output.logits, activity, state.model.powerset)
             loss = loss + segmentation + config.likeness_weight * likeness_loss(output.likeness, activity)
+        if batch.sources is not None and spoken.any():
+            distance = self._distillation(embeddings, self._tensor(batch.sources), activity, spoken)
+            loss = loss + config.distillation_weight * distance
         measured: tuple[float, ...] = (loss.item(), speaker.item())  # which waits for a GPU
         midway = time.perf_counter()
         gradients = torch.autograd.grad(state.scaler.scale(loss), state.parameters, materialize_grads=True)
@@ -112,6 +116,21 @@ class Stepper:
             measured += (segmentation.item(), hit.float().mean().item())
         seconds = {"forward": midway - began, "backward": time.perf_counter() - midway}
         return list(gradients), measured, moments, seconds
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+    def _distillation(self, embeddings: Tensor, sources: Tensor, activity: Tensor, spoken: Tensor) -> Tensor:
+        """How far voices in a mixture are from what the same network makes of each alone, a mean of 1 - cosine.
+
+        embeddings (batch, K, dim), sources (batch, K, samples), activity (batch, frames, K), spoken (batch, K).
+        """
+        alone = torch.zeros_like(activity).repeat_interleave(activity.shape[-1], 0)  # (batch * K, frames, K)
+        alone[..., 0] = activity.transpose(1, 2).flatten(0, 1)
+        with torch.no_grad(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            chosen = spoken.flatten()
+            teacher = self.state.model.voices(sources.flatten(0, 1)[chosen], alone[chosen])[0][:, 0]
+        return 1 - (embeddings[spoken] * teacher).sum(-1).mean()
 
     @torch.no_grad()
     def _average(self) -> None:
