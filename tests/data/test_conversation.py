@@ -167,3 +167,30 @@ def test_shipped_statistics_are_sorted_quantiles(style):
     for table in (statistics.turn_s, statistics.pause_same_s, statistics.pause_change_s, statistics.overlap_s):
         assert len(table) == 25
         assert list(table) == sorted(table)
+
+
+def tone(speaker: int) -> Utterance:
+    wave = 8000 * np.sin(2 * np.pi * 500 * (speaker + 1) * np.arange(100 * FRAME_SAMPLES) / SAMPLE_RATE_HZ)
+    return Utterance(f"{speaker}", speaker, wave.astype(np.int16), np.ones(100, bool))
+
+
+@pytest.mark.parametrize(("share", "heard"), [(0.0, 1), (1.0, 6)])
+def test_babble_is_five_others_from_the_pool(share: float, heard: int):
+    config = ConversationConfig(babble_share=share, noiseless_share=0, room_share=0, snr_db=(5, 5))
+    for seed in range(5):
+        made = simulate({s: [tone(s)] for s in range(9)}, keyed(seed), config, speakers=1)
+        spectrum = np.abs(np.fft.rfft(made.samples)) ** 2
+        energy = [spectrum[5000 * (s + 1) - 20 : 5000 * (s + 1) + 20].sum() for s in range(9)]
+        assert sum(e > 0.01 * max(energy) for e in energy) == heard
+        assert np.argmax(energy) == made.speakers[0]
+
+
+def test_a_crowd_takes_five_others():
+    config = ConversationConfig(babble_share=1.0, noiseless_share=0)
+    assert np.isfinite(simulate(POOL, keyed(0), config, speakers=2).samples).all()  # three others: noise instead
+
+
+def test_a_speaker_of_one_utterance_is_heard_from_anywhere_in_it():
+    pool = {s: [voice(s, 9, 600)] for s in range(3)}
+    offsets = [simulate(pool, keyed(seed), ConversationConfig(), speakers=2).turns[0].offset for seed in range(40)]
+    assert np.ptp(offsets) > 400

@@ -15,6 +15,7 @@ from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.turns import TurnStatistics, TurnStyle, read_turns, turn_statistics
 from voiceflow_model.section import Section
 
+_CROWD = 5  # voices of which no single one is followed any more
 _FADE = np.linspace(0, 1, 80, dtype=np.float32)  # 5 ms: a cut inside speech must not click
 
 
@@ -33,6 +34,7 @@ class ConversationConfig(Section):
     noiseless_share: float = Field(
         0.1, ge=0, le=1, description="conversations without added noise, digital silence kept"
     )
+    babble_share: float = Field(0.0, ge=0, le=1, description="of the noise: a crowd of the pool's other speakers")
     room_share: float = Field(0.3, ge=0, le=1, description="conversations with synthetic reverberation")
 
     @model_validator(mode="after")
@@ -98,7 +100,8 @@ def simulate(
     speech = _take_turns(tapes, frames, rng, config) if tapes else []
     sources, activity, spoken = _place(speech, len(tapes), frames)
     samples = np.empty(frames * FRAME_SAMPLES, np.float32) if into is None else into
-    _record(sources, spoken, rng, config, samples)
+    others = [utterances[c] for c in present if c not in classes]
+    _record(sources, spoken, others, rng, config, samples)
     return Conversation(samples, activity, classes, tuple(turn for turn, _ in speech), sources)
 
 
@@ -201,11 +204,15 @@ def _place(
 def _record(
     sources: NDArray[np.float32],
     spoken: Sequence[Sequence[slice]],
+    others: Sequence[Sequence[Utterance]],
     rng: np.random.Generator,
     config: ConversationConfig,
     mixture: Samples,
 ) -> None:
-    """Levels, room, noise and the recording's gain: fills `mixture`, and levels `sources` where they are `spoken`."""
+    """Levels, room, noise and the recording's gain: fills `mixture`, and levels `sources` where they are `spoken`.
+
+    `others` are the utterances of the speakers who are not in the conversation.
+    """
     for source, stretches in zip(sources, spoken, strict=True):
         speech = np.concatenate([source[:0], *(source[one][source[one] != 0] for one in stretches)])
         level = np.sqrt(np.mean(np.square(speech, out=speech))) if len(speech) else 1.0
@@ -220,7 +227,18 @@ def _record(
             for one in stretches:
                 mixture[one] += source[one]
     if rng.random() >= config.noiseless_share:
-        hiss = noise(len(mixture), rng)
+        crowd = len(others) >= _CROWD and rng.random() < config.babble_share
+        hiss = _babble(others, len(mixture), rng) if crowd else noise(len(mixture), rng)
         mixture += hiss * np.float32(0.05 * 10 ** (-rng.uniform(*config.snr_db) / 20))
     peak = max(float(mixture.max()), -float(mixture.min()))
     mixture *= np.float32(10 ** (rng.uniform(-25, -1) / 20) / max(peak, 1e-3))
+
+
+def _babble(others: Sequence[Sequence[Utterance]], samples: int, rng: np.random.Generator) -> Samples:
+    """Unit-variance noise (samples,) of so many people that nobody listens to one of them, each equally loud."""
+    crowd = np.zeros(samples, np.float32)
+    for number in rng.choice(len(others), _CROWD, replace=False).tolist():
+        voice = others[number][int(rng.integers(len(others[number])))].samples
+        voice = np.resize(np.roll(voice, int(rng.integers(len(voice)))), samples).astype(np.float32)
+        crowd += voice / max(float(voice.std()), 1.0)
+    return crowd / max(float(crowd.std()), 1e-3)
