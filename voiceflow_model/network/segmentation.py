@@ -35,10 +35,11 @@ class Attention(nn.Module):
 
 
 class SegmentationHead(nn.Module):
-    """Attention over the window (who is the same as whom), a BiGRU (who follows whom), then powerset logits.
+    """Attention over the window (who is the same as whom), a BiLSTM (who follows whom), then powerset logits.
 
     Both of the former work at 80 ms, which nearly halves a training step and costs no accuracy
-    (docs/adr/0010-learning-on-small-data.md); the classifier sees the trunk's own 20 ms frames beside them.
+    (docs/adr/0010-learning-on-small-data.md), as does an LSTM in place of a GRU (docs/adr/0011-lstm.md); the
+    classifier sees the trunk's own 20 ms frames beside them.
     """
 
     def __init__(self, channels: int, classes: int, attention_blocks: int) -> None:
