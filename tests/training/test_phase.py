@@ -186,5 +186,11 @@ def test_a_run_to_start_from_must_be_there_and_be_one_place():
     config = parse_config(TINY | {"phases": {"validate": lost, "train": lost}})
     with pytest.raises(ConfigError, match=r"phases\.validate\.start_from = 'nowhere'"):
         go("memory://start-from-nowhere", config=config)
+    go("memory://start-from-other", run_id="other")
+    go("memory://start-from-other", phase="train", run_id="other")
+    tuned = {"epochs": 1, "windows_per_epoch": 4, "start_from": "other"}
+    wider = TINY | {"phases": {"validate": tuned, "train": tuned}, "network": TINY["network"] | {"hidden_size": 24}}
+    with pytest.raises(ConfigError, match="shaped otherwise"):
+        go("memory://start-from-other", config=parse_config(wider))
     with pytest.raises(ConfigError, match="two places to start from"):
         parse_config(TINY | {"phases": {"validate": lost, "train": lost | {"continue_from_validate": True}}})

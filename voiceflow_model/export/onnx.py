@@ -35,7 +35,7 @@ def export_onnx(model: FastDiarizationModel, card: ModelCard) -> bytes:
     """The ONNX file: batch and length dynamic, the card in its metadata."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The TorchScript exporter is deprecated, yet the only one that exports a recurrent layer (docs/adr/0005-onnx-exporter.md).
+        # The TorchScript exporter is deprecated, yet the one that exports all of this (docs/adr/0005-onnx-exporter.md).
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Exported(model.cpu().eval()),

@@ -262,7 +262,13 @@ def _restore(
         listener.say(f"{phase}: starting from the weights of validate, step {earlier[0].step}")
     elif run_id := config.phase(phase).start_from:
         entry, data = _finished(session, run_id, phase, listener)
-        state.start_from(data, same_speakers=False)
+        try:
+            state.start_from(data, same_speakers=False)
+        except RuntimeError as error:  # torch's, which lists every weight
+            raise ConfigError(
+                f"phases.{phase}.start_from = {run_id!r}: that run's network is shaped otherwise; give "
+                "this one the same [network] section"
+            ) from error
         listener.say(f"{phase}: starting from the weights of run {run_id}, step {entry.step}")
     return state
 

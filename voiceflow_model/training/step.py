@@ -31,6 +31,15 @@ class StepReport(NamedTuple):
     frame_accuracy: float | None = None
 
 
+class _Shard(NamedTuple):
+    """What differentiating one shard of a batch gives."""
+
+    gradients: list[Tensor]
+    measured: tuple[float, ...]  # the fields of a StepReport
+    moments: Tensor
+    seconds: dict[str, float]
+
+
 class Stepper:
     """Takes steps on a state.
 
@@ -54,7 +63,8 @@ class Stepper:
         """
         state, config = self.state, self.config
         results = list(self._workers.map(partial(self._differentiate, crops=crops), batches))
-        report = StepReport(*(sum(parts) / len(results) for parts in zip(*(r[1] for r in results), strict=True)))
+        measured = zip(*(r.measured for r in results), strict=True)
+        report = StepReport(*(sum(parts) / len(results) for parts in measured))
         if not torch.isfinite(torch.tensor(report.loss)):
             raise Diverged(
                 f"the loss became {report.loss} at step {state.step}: lower training.learning_rate, or look at the "
@@ -62,10 +72,10 @@ class Stepper:
             )
         began = time.perf_counter()
         for part in ("forward", "backward"):
-            self.seconds[part] += sum(r[3][part] for r in results)
+            self.seconds[part] += sum(r.seconds[part] for r in results)
         for i, parameter in enumerate(state.parameters):
-            parameter.grad = reduce(torch.add, [r[0][i] for r in results]) / len(results)
-        moments = reduce(torch.add, [r[2] for r in results]) / len(results)
+            parameter.grad = reduce(torch.add, [r.gradients[i] for r in results]) / len(results)
+        moments = reduce(torch.add, [r.moments for r in results]) / len(results)
         for group in state.optimizer.param_groups:
             group["lr"] = schedule.learning_rate(config, state.step, self.total)
         state.scaler.unscale_(state.optimizer)
@@ -86,10 +96,7 @@ class Stepper:
     ) -> None:
         self._workers.shutdown()
 
-    def _differentiate(
-        self, batch: Batch, *, crops: bool
-    ) -> tuple[list[Tensor], tuple[float, ...], Tensor, dict[str, float]]:
-        """Gradients, the measurements of `StepReport`, pooled moments, and the seconds spent, of one shard."""
+    def _differentiate(self, batch: Batch, *, crops: bool) -> _Shard:
         state, config = self.state, self.config
         began = time.perf_counter()
         waveform, activity, speakers = (self._tensor(x) for x in (batch.waveform, batch.activity, batch.speakers))
@@ -115,7 +122,7 @@ class Stepper:
                 hit = output.logits.argmax(-1) == aligned_classes(output.logits, activity, state.model.powerset)
             measured += (segmentation.item(), hit.float().mean().item())
         seconds = {"forward": midway - began, "backward": time.perf_counter() - midway}
-        return list(gradients), measured, moments, seconds
+        return _Shard(list(gradients), measured, moments, seconds)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
