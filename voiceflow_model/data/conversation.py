@@ -96,7 +96,7 @@ def simulate(
     present = sorted(utterances)
     cast = rng.choice(len(present), size=min(speakers, len(present)), replace=False)
     classes = tuple(present[i] for i in cast)
-    tapes = [_Tape([utterances[c][i] for i in rng.permutation(len(utterances[c]))], rng.random()) for c in classes]
+    tapes = [_Tape(utterances[c], rng) for c in classes]
     speech = _take_turns(tapes, frames, rng, config) if tapes else []
     sources, activity, spoken = _place(speech, len(tapes), frames)
     samples = np.empty(frames * FRAME_SAMPLES, np.float32) if into is None else into
@@ -106,11 +106,15 @@ def simulate(
 
 
 class _Tape:
-    """One speaker's utterances end to end, in order, played round and round, from a share of the first one on."""
+    """One speaker's utterances end to end, in a drawn order, played round and round.
 
-    def __init__(self, utterances: Sequence[Utterance], start: float) -> None:
-        self.utterances = utterances
-        self.number, self.offset = 0, int(start * len(utterances[0].activity))
+    A single one is played from anywhere in it: else whoever has no other is never heard but from its beginning.
+    """
+
+    def __init__(self, utterances: Sequence[Utterance], rng: np.random.Generator) -> None:
+        self.utterances = [utterances[i] for i in rng.permutation(len(utterances))]
+        self.number = 0
+        self.offset = 0 if len(utterances) > 1 else int(rng.integers(len(utterances[0].activity)))
 
     def cut(self, frames: int) -> tuple[Utterance, int, int]:
         """The next stretch of about `frames`: (utterance, first frame, frames), ending at a pause where one is near."""

@@ -14,7 +14,7 @@ from voiceflow_model.evaluation.recording import Recording
 
 Option = TypeVar("Option", float, Tuning)
 
-FLAT = 0.01  # DERs of a dozen recordings this close (absolute) are the same
+FLAT = 0.02  # DERs of a dozen recordings this close (absolute) are the same
 HELPS = 0.005  # a parameter leaves its default only for at least this much: less is noise on a dozen recordings
 
 SIMILARITIES = tuple(np.round(np.arange(0.0, 0.901, 0.05), 2).tolist())
