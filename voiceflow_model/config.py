@@ -80,13 +80,15 @@ class RunConfig(Section):
                 f"{self.network.num_speakers}"
             )
         for phase, corpus in ((phase, self.corpus_of(phase)) for phase in PHASES):
-            if isinstance(corpus, PassagesConfig) and self.phase(phase).crops:
+            if not isinstance(corpus, PassagesConfig):
+                continue
+            if self.phase(phase).crops:
                 raise ValueError(f"phases.{phase}.crops: recordings of conversations have no windows of single voices")
-            if isinstance(corpus, PassagesConfig) and self.training.distillation_weight:
+            if self.training.distillation_weight:
                 raise ValueError(
                     f"training.distillation_weight: nobody can be heard alone in the recordings of phases.{phase}"
                 )
-            if isinstance(corpus, PassagesConfig) and corpus.passage_s > self.stream.max_utterance_s:
+            if corpus.passage_s > self.stream.max_utterance_s:
                 raise ValueError(
                     f"corpus.passage_s = {corpus.passage_s:g} is longer than stream.max_utterance_s = "
                     f"{self.stream.max_utterance_s:g}, by which RAM is counted"

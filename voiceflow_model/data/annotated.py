@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from voiceflow_model.data.corpus import Label, Shard, Split
-from voiceflow_model.data.holdout import halve
 from voiceflow_model.data.passages import PassagesConfig, PassagesCorpus, Taped
 from voiceflow_model.data.sharded import SplitFiles
 from voiceflow_model.data.sources import Entry
@@ -51,11 +50,7 @@ class AnnotatedCorpus(PassagesCorpus):
     def shards(self, split: Split) -> tuple[Shard, ...]:
         """One per recording, in the order of the files."""
         found = self._of(split)
-        if not found or (split == "validation" and not self.reading.heldout_share):
-            raise CorpusError(
-                f"{self.url} has no recordings for the {split} split: name files in corpus.dev or corpus.test, "
-                "raise corpus.heldout_share, or set evaluation.corpus"
-            )
+        self.require(found, split)
         return tuple(Shard(one.path, split, one) for one in found)
 
     def recordings(self, shard: Shard, first: int) -> Iterator[Taped]:
@@ -78,37 +73,29 @@ class AnnotatedCorpus(PassagesCorpus):
         return hashlib.sha256(repr((how, self._files.fingerprint(), said)).encode()).hexdigest()
 
     def _of(self, split: Split) -> list[_Annotated]:
-        home = self._files.home(split)
-        found = self._found[home]
-        if split in ("train", "validation") or (self.reading.dev and self.reading.test):
-            return found
-        if home == "train":
-            return []  # what was trained on is never measured on
-        names = halve(one.name for one in found)[split == "test"]
+        found = self._found[self._files.home(split)]
+        names = self.chosen([one.name for one in found], split)
         return [one for one in found if one.name in names]
 
     @cached_property
     def _found(self) -> dict[Split, list[_Annotated]]:
         return self._files.index(lambda path, entry: [self._annotated(path, entry)])
 
-    @cached_property
-    def _beside(self) -> dict[str, Entry]:
-        return self._files.source.files()
-
     def _annotated(self, path: str, entry: Entry) -> _Annotated:
         stem = path.rpartition(".")[0]
         name = stem.rpartition("/")[2]
         rttm, uem = f"{stem}.rttm", f"{stem}.uem"
-        if rttm not in self._beside:
+        beside = self._files.listing
+        if rttm not in beside:
             raise CorpusError(f"{self.url}: {path} has no {rttm} beside it; take it out of the patterns, or add one")
         turns = of_recording(parse_rttm(self._text(rttm), rttm), name, rttm)
         labels = tuple(Label(turn.start_s, turn.end_s, self.person(name, turn.speaker)) for turn in turns)
-        scored = of_recording(parse_uem(self._text(uem), uem), name, uem) if uem in self._beside else []
+        scored = of_recording(parse_uem(self._text(uem), uem), name, uem) if uem in beside else []
         return _Annotated(name, path, entry, labels, tuple(scored))
 
     def _text(self, path: str) -> str:
         try:
-            return self._read(path, self._beside[path]).decode()
+            return self._read(path, self._files.listing[path]).decode()
         except UnicodeDecodeError:
             raise CorpusError(f"{self.url}: {path} is not text") from None
 

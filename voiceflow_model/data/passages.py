@@ -5,7 +5,7 @@ A recording's bytes are in RAM while its passages are read; its samples are neve
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Sized
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -13,9 +13,10 @@ from pydantic import Field
 
 from voiceflow_model.audio import decode_stretch, duration_of
 from voiceflow_model.data.corpus import Label, Row, Samples, Shard, Split
+from voiceflow_model.data.holdout import halve
 from voiceflow_model.data.resample import to_16k
 from voiceflow_model.data.sharded import ShardedConfig, belongs
-from voiceflow_model.errors import BrokenAudio
+from voiceflow_model.errors import BrokenAudio, CorpusError
 
 _PASSAGES = 1 << 20  # `start` is recording x this + passage
 
@@ -105,6 +106,25 @@ class PassagesCorpus(ABC):
                     continue
                 given += 1
                 yield WholeRecording(taped.name, samples, taped.labels, taped.uem)
+
+    def chosen(self, names: Sequence[str], split: Split) -> frozenset[str]:
+        """Which of the recordings at the split's home (`SplitFiles.home`) are the split's.
+
+        Dev and test halve the recordings of the one that is named; what was trained on is never measured on.
+        """
+        if split in ("train", "validation") or (self.reading.dev and self.reading.test):
+            return frozenset(names)
+        if not (self.reading.dev or self.reading.test):
+            return frozenset()
+        return frozenset(halve(names)[split == "test"])
+
+    def require(self, found: Sized, split: Split) -> None:
+        """Raises CorpusError where the split has no recording, or nothing of one is held out to validate on."""
+        if not found or (split == "validation" and not self.reading.heldout_share):
+            raise CorpusError(
+                f"{self.url} has no recordings for the {split} split: name files in corpus.dev or corpus.test, "
+                "raise corpus.heldout_share, or set evaluation.corpus"
+            )
 
     def person(self, recording: str, name: str) -> str:
         """Who a name in a recording is."""

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 import pyarrow.parquet as pq
 
 from voiceflow_model.data.corpus import Label, Shard, Split
-from voiceflow_model.data.holdout import halve
 from voiceflow_model.data.parquet import audio_bytes, column_bytes, dictionary_bytes, open_parquet, readable
 from voiceflow_model.data.passages import PassagesConfig, PassagesCorpus, Taped
 from voiceflow_model.data.sharded import SplitFiles, nearest
@@ -60,11 +59,7 @@ class RecordingsCorpus(PassagesCorpus):
         """The row groups that hold recordings of the split, in the order of the files."""
         wanted = self._names(split)
         found = [g for g in self._groups[self._files.home(split)] if any(name in wanted for name, _ in g.recordings)]
-        if not found or (split == "validation" and not self._config.heldout_share):
-            raise CorpusError(
-                f"{self._config.url} has no recordings for the {split} split: name files in corpus.dev or corpus.test, "
-                "raise corpus.heldout_share, or set evaluation.corpus"
-            )
+        self.require(found, split)
         return tuple(Shard(f"{group.path}#{group.number}", split, group) for group in found)
 
     def reading_mb(self, split: Split) -> float:
@@ -119,13 +114,8 @@ class RecordingsCorpus(PassagesCorpus):
 
     def _names(self, split: Split) -> frozenset[str]:
         """Names of the recordings of a split."""
-        home = self._files.home(split)
-        names = [name for group in self._groups[home] for name, _ in group.recordings]
-        if split in ("train", "validation") or (self._config.dev and self._config.test):
-            return frozenset(names)
-        if home == "train":
-            return frozenset()  # what was trained on is never measured on
-        return frozenset(halve(names)[split == "test"])
+        groups = self._groups[self._files.home(split)]
+        return self.chosen([name for group in groups for name, _ in group.recordings], split)
 
     @cached_property
     def _groups(self) -> dict[Split, list[_Group]]:

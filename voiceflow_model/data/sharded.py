@@ -95,14 +95,22 @@ class SplitFiles:
         return hashlib.sha256(repr(content).encode()).hexdigest()
 
     @cached_property
-    def _listed(self) -> dict[Split, dict[str, Entry]]:
-        patterns: dict[Split, Patterns] = {"train": self.config.train, "dev": self.config.dev, "test": self.config.test}
-        folders = {_folder(p) for ps in patterns.values() for p in ps}
+    def listing(self) -> dict[str, Entry]:
+        """Path -> entry of all files in the folders that patterns name, whether or not one matches them."""
+        folders = {_folder(p) for ps in self._patterns.values() for p in ps}
         listing: dict[str, Entry] = {}
         for folder in sorted(folders):
             if not any(other != folder and f"{folder}/".startswith(f"{other}/" if other else "") for other in folders):
                 listing |= self.source.files(folder)
-        found = {split: self._matching(listing, split, ps) for split, ps in patterns.items()}
+        return listing
+
+    @property
+    def _patterns(self) -> dict[Split, Patterns]:
+        return {"train": self.config.train, "dev": self.config.dev, "test": self.config.test}
+
+    @cached_property
+    def _listed(self) -> dict[Split, dict[str, Entry]]:
+        found = {split: self._matching(self.listing, split, ps) for split, ps in self._patterns.items()}
         for split in _HELD_OUT:
             if both := found["train"].keys() & found[split].keys():
                 raise CorpusError(
