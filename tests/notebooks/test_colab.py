@@ -137,7 +137,7 @@ def stop(number, frame):
 
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, stop)
-print("training", flush=True)
+os.write(1, b"training\\n")  # unbuffered: the signal may come before it is left, and its handler prints
 sys.exit(int(os.environ["ENDS_WITH"])) if "ENDS_WITH" in os.environ else signal.pause()
 """
 
