@@ -37,6 +37,7 @@ BUDGET = (
 NAIVE = "naive-turns.json"
 CHOICES: dict[str, tuple[str, ...]] = {
     "the recipe": (),
+    "AdamW moves the matrices, too": ("training.optimizer=adamw",),
     "split trunk": ("network.split_trunk=true",),
     "distillation to clean sources": ("training.distillation_weight=1.0",),
     "naive turn statistics": (f"conversation.turn_style={NAIVE}",),

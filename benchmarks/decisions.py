@@ -84,7 +84,7 @@ def median_filtered(analysis: Analysis, tuning: Tuning, *, seconds: float) -> li
 VARIANTS = {
     "as it is": Variant(),
     "window hop 5 s": Variant({"window_hop_s": 5.0}),
-    "window hop 1.25 s": Variant({"window_hop_s": 1.25}),
+    "window hop 2.5 s": Variant({"window_hop_s": 2.5}),
     "window hop 0.625 s": Variant({"window_hop_s": 0.625}),
     "runs never cut": Variant({"max_run_s": 10.0}),
     "runs of at most 2.5 s": Variant({"max_run_s": 2.5}),

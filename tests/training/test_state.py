@@ -22,7 +22,8 @@ def trained(steps: int = 3) -> TrainState:
     for i in range(steps):
         for j, parameter in enumerate(state.parameters):
             parameter.grad = torch.full_like(parameter, (i + 1) * (j + 1) * 1e-3)
-        state.optimizer.step()
+        for optimizer in state.optimizers:
+            optimizer.step()
         state.step += 1
         state.smooth({"loss": float(i)})
     state.stream = {"0": [3, [0, 1, 2], 8, [["empty", 1]]]}
@@ -37,7 +38,8 @@ def test_a_loaded_state_is_the_saved_one_bit_for_bit_and_goes_on_alike():
     for state in (saved, loaded):
         for parameter in state.parameters:
             parameter.grad = torch.ones_like(parameter)
-        state.optimizer.step()
+        for optimizer in state.optimizers:
+            optimizer.step()
     assert loaded.to_bytes() == saved.to_bytes()
 
 

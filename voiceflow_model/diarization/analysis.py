@@ -34,7 +34,7 @@ class Analysis:
     """Who talks in every window, and the voice of each stretch.
 
     Depends on the model, `window_hop_s` and `max_run_s` only, so a threshold search analyses each recording once.
-    Features are pooled while they are at hand and not kept: an hour needs about 20 MB, not gigabytes.
+    Features are pooled while they are at hand and not kept: an hour needs about 50 MB, not gigabytes.
     """
 
     frame_s: float

@@ -10,7 +10,7 @@ METADATA_KEY = "voiceflow"
 class Tuning(Section):
     """Decision parameters, tuned on development conversations and stored with the model."""
 
-    window_hop_s: float = Field(2.5, gt=0, description="distance between the starts of neighbouring windows")
+    window_hop_s: float = Field(1.25, gt=0, description="distance between the starts of neighbouring windows")
     max_run_s: float = Field(5.0, gt=0, description="longer runs of one speaker are cut, each part with its own voice")
     merge_similarity: float = Field(0.6, ge=-1, le=1, description="clusters closer than this (mean cosine) merge")
     min_cluster_share: float = Field(0.05, ge=0, lt=1, description="smaller clusters dissolve into the nearest one")

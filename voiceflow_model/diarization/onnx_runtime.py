@@ -73,7 +73,7 @@ class Diarizer:
 
         Of `tuning`, by default the one stored with the model, `window_hop_s` and `max_run_s` matter here. `truth`
         (samples // 320, speakers), where it is known, takes the place of what the network says about who talks.
-        Batches are cut, run and pooled one after the other, so memory beyond the samples grows by ~7 KB per second.
+        Batches are cut, run and pooled one after the other, so memory beyond the samples grows by ~14 KB per second.
         """
         check_samples(samples)
         card, frame = self.card, self._frame_samples

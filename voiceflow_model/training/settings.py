@@ -14,6 +14,7 @@ class TrainingConfig(Section):
     gradient_shards: int = Field(
         2, ge=1, description="parts a batch is differentiated in, summed in fixed order; threads or ranks share them"
     )
+    optimizer: Literal["muon", "adamw"] = Field("muon", description="muon: of the matrices inside; AdamW has the rest")
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate_share: float = Field(0.02, ge=0, le=1)
     warmup_share: float = Field(0.05, ge=0, lt=1, description="of a phase's steps")

@@ -13,21 +13,22 @@ from torch import Tensor, nn
 from voiceflow_model.errors import CheckpointCorrupt, RunConflict
 from voiceflow_model.network.model import FastDiarizationModel, NetworkConfig, seeded_model
 from voiceflow_model.training.losses import SpeakerLoss
+from voiceflow_model.training.optimizer import optimizers
 from voiceflow_model.training.settings import TrainingConfig
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _WEIGHTS = ("ema.", "speakers.")
 _POSITION = ("step", "stream", "smoothed", "history", "accuracy", "validated_step", "best")
 
 
 @dataclass
 class TrainState:
-    """Model, speaker head, averaged weights, optimizer and position. No generator: every draw is keyed by position."""
+    """Model, speaker head, averaged weights, optimizers and position. No generator: every draw is keyed by position."""
 
     model: FastDiarizationModel
     speakers: SpeakerLoss
     ema: dict[str, Tensor]
-    optimizer: torch.optim.AdamW
+    optimizers: tuple[torch.optim.Optimizer, ...]
     scaler: torch.amp.GradScaler
     config_hash: str
     step: int = 0
@@ -55,18 +56,13 @@ class TrainState:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             speakers = SpeakerLoss(network.embedding_dim, classes, training.scale, training.speaker_centres).to(device)
-        optimizer = torch.optim.AdamW(
-            [*model.parameters(), *speakers.parameters()],
-            lr=training.learning_rate,
-            weight_decay=training.weight_decay,
-            fused=True,
-        )
         ema = {name: value.clone() for name, value in model.state_dict().items()}
-        return cls(model, speakers, ema, optimizer, torch.amp.GradScaler(device.type, enabled=fp16), config_hash)
+        movers = optimizers(model, speakers, training)
+        return cls(model, speakers, ema, movers, torch.amp.GradScaler(device.type, enabled=fp16), config_hash)
 
     @property
     def parameters(self) -> list[Tensor]:
-        """What the optimizer moves, in its order."""
+        """What is moved, always in one order."""
         return [*self.model.parameters(), *self.speakers.parameters()]
 
     def averaged_model(self) -> FastDiarizationModel:
@@ -80,8 +76,9 @@ class TrainState:
         named: dict[str, Tensor] = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         named |= {f"speakers.{k}": v for k, v in self.speakers.state_dict().items()}
         named |= {f"ema.{k}": v for k, v in self.ema.items()}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            named |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
+        for n, optimizer in enumerate(self.optimizers):
+            for i, moments in optimizer.state_dict()["state"].items():
+                named |= {f"optimizer.{n}.{i}.{k}": v for k, v in moments.items()}
         return named
 
     def snapshot(self) -> "Snapshot":
@@ -109,13 +106,13 @@ class TrainState:
         with torch.no_grad():
             for name, value in self.ema.items():
                 value.copy_(tensors[f"ema.{name}"])
-        whole = self.optimizer.state_dict()
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, number, key = name.split(".")
-                moments.setdefault(int(number), {})[key] = value
-        self.optimizer.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
+        for n, optimizer in enumerate(self.optimizers):
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, value in tensors.items():
+                if name.startswith(f"optimizer.{n}."):
+                    _, _, number, key = name.split(".")
+                    moments.setdefault(int(number), {})[key] = value
+            optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
         self.scaler.load_state_dict(facts["scaler"])
         for name in _POSITION:
             setattr(self, name, facts[name])

@@ -61,7 +61,7 @@ class Stepper:
 
         `crops` teach trunk and embeddings alone: segmentation would learn that one person speaks, ever.
         """
-        state, config = self.state, self.config
+        state = self.state
         results = list(self._workers.map(partial(self._differentiate, crops=crops), batches))
         measured = zip(*(r.measured for r in results), strict=True)
         report = StepReport(*(sum(parts) / len(results) for parts in measured))
@@ -70,21 +70,10 @@ class Stepper:
                 f"the loss became {report.loss} at step {state.step}: lower training.learning_rate, or look at the "
                 "data with `voiceflow peek`"
             )
-        began = time.perf_counter()
         for part in ("forward", "backward"):
             self.seconds[part] += sum(r.seconds[part] for r in results)
-        for i, parameter in enumerate(state.parameters):
-            parameter.grad = reduce(torch.add, [r.gradients[i] for r in results]) / len(results)
-        moments = reduce(torch.add, [r.moments for r in results]) / len(results)
-        for group in state.optimizer.param_groups:
-            group["lr"] = schedule.learning_rate(config, state.step, self.total)
-        state.scaler.unscale_(state.optimizer)
-        torch.nn.utils.clip_grad_norm_(state.parameters, config.clip_norm)
-        state.scaler.step(state.optimizer)
-        state.scaler.update()
-        state.model.embedding.norm.remember(moments, state.step)
-        state.step += 1
-        self._average()
+        began = time.perf_counter()
+        self._workers.submit(self._update, results).result()  # one thread there, however many here: the same bits
         self.seconds["update"] += time.perf_counter() - began
         return report
 
@@ -95,6 +84,24 @@ class Stepper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._workers.shutdown()
+
+    def _update(self, results: Sequence[_Shard]) -> None:
+        """Add the gradients in the shards' order, move the weights, fold them into their average."""
+        state, config = self.state, self.config
+        for i, parameter in enumerate(state.parameters):
+            parameter.grad = reduce(torch.add, [r.gradients[i] for r in results]) / len(results)
+        moments = reduce(torch.add, [r.moments for r in results]) / len(results)
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.learning_rate(config, state.step, self.total)
+            state.scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(state.parameters, config.clip_norm)
+        for optimizer in state.optimizers:
+            state.scaler.step(optimizer)
+        state.scaler.update()
+        state.model.embedding.norm.remember(moments, state.step)
+        state.step += 1
+        self._average()
 
     def _differentiate(self, batch: Batch, *, crops: bool) -> _Shard:
         state, config = self.state, self.config
