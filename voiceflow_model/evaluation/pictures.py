@@ -6,6 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from voiceflow_model.diarization.plot import INK, PALETTE
 
+_JUDGED = (
+    ("frame_accuracy", "-o", "frames"),
+    ("speaker_accuracy", ":s", "speakers"),
+    ("unseen_nothing", "--^", "DER, unseen voices"),
+)
+
 
 def curves_png(curves: Mapping[str, Sequence[Mapping[str, float]]], gate: float | None = None) -> bytes:
     """Loss and accuracy over steps, one phase after the other; `curves` maps a phase to its points."""
@@ -26,17 +32,13 @@ def curves_png(curves: Mapping[str, Sequence[Mapping[str, float]]], gate: float 
             label=f"{phase}: segmentation",
         )
         loss.plot(steps, [point["speaker"] for point in points], color=colour, ls=":", label=f"{phase}: speaker")
-        for key, style, label in (("frame", "-o", "frames"), ("speaker", ":s", "speakers")):
-            held = [
-                (s, p[f"held_out_{key}_accuracy"])
-                for s, p in zip(steps, points, strict=True)
-                if f"held_out_{key}_accuracy" in p
-            ]
+        for key, style, label in _JUDGED:
+            held = [(s, p[f"held_out_{key}"]) for s, p in zip(steps, points, strict=True) if f"held_out_{key}" in p]
             if held:
                 accuracy.plot(*zip(*held, strict=True), style, color=colour, markersize=4, label=f"{phase}: {label}")
         start = steps[-1] if steps else start
     loss.set(xlabel="step", ylabel="loss", yscale="log", title="Training loss")
-    accuracy.set(xlabel="step", ylabel="accuracy", ylim=(0, 1.02), title="Accuracy on held-out speech")
+    accuracy.set(xlabel="step", ylabel="share", ylim=(0, 1.02), title="On held-out speech")
     if gate is not None:
         accuracy.axhline(gate, color=INK, lw=0.8, ls="--", label="gate")
     for axes in (loss, accuracy):

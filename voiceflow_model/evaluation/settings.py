@@ -17,6 +17,9 @@ class EvaluationConfig(Section):
     )
     validation_conversations: int = Field(96, ge=1)
     validation_utterances: int = Field(192, ge=1)
+    validation_recordings: int = Field(
+        0, ge=0, description="of the dev recordings, diarized at every validation; 0: none, and only frames tell"
+    )
     dev_recordings: int = Field(12, ge=2, description="of dev speakers; decision parameters are tuned on them")
     test_recordings: int = Field(24, ge=2, description="of test speakers; DER is reported on them")
     recording_s: float = Field(45.0, ge=10)

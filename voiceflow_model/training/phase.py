@@ -28,6 +28,7 @@ from voiceflow_model.training.preemption import StopRequest
 from voiceflow_model.training.progress import Listener, Pace
 from voiceflow_model.training.state import TrainState
 from voiceflow_model.training.step import Stepper, StepReport
+from voiceflow_model.training.unseen import UnseenVoices
 from voiceflow_model.training.validation import Accuracy, ValidationSet, validation_set
 
 _CURVE_POINTS = 300
@@ -120,6 +121,7 @@ class _Loop:
     ) -> None:
         self.config, self.phase, self.session, self.state = config, phase, session, state
         self.saver, self.held_out, self.listener = saver, held_out, listener
+        self.unseen = UnseenVoices(config)
         conversations = config.legs(phase)[-1]
         self.first, self.total = conversations.start, conversations.end  # epochs are of conversations alone
         self.per_epoch = config.steps_per_epoch(phase)
@@ -170,8 +172,12 @@ class _Loop:
     def validate(self) -> None:
         """Measure the averaged model on what it never saw."""
         state = self.state
-        accuracy = self.held_out.measure(state.averaged_model(), state.speakers, len(self.config.stream.speeds))
-        state.accuracy = accuracy.model_dump()
+        model = state.averaged_model()
+        accuracy = self.held_out.measure(model, state.speakers, len(self.config.stream.speeds))
+        if limits := self.unseen.measure(model):
+            unseen = {f"unseen_{truth}": rate for truth, rate in limits.model_dump().items()}
+            accuracy = Accuracy(**accuracy.model_dump(exclude_none=True), **unseen)
+        state.accuracy = accuracy.model_dump(exclude_none=True)
         state.validated_step = state.step
         if state.history:
             state.history[-1] = {**state.history[-1], **{f"held_out_{k}": v for k, v in state.accuracy.items()}}

@@ -97,11 +97,15 @@ class Terminal:
 
 
 def describe(accuracy: Accuracy) -> str:
-    """Both accuracies with their baselines, on one line."""
-    return (
+    """Both accuracies with their baselines, and how unseen voices are diarized where that was measured, on one line."""
+    said = (
         f"frame accuracy {accuracy.frame_accuracy:.1%} (majority class {accuracy.frame_majority:.1%}), "
         f"speaker accuracy {accuracy.speaker_accuracy:.1%} (majority class {accuracy.speaker_majority:.1%})"
     )
+    if accuracy.unseen_nothing is None:
+        return said
+    truths = f"{accuracy.unseen_clustering:.1%} / {accuracy.unseen_segmentation:.1%}"
+    return f"{said}, DER on unseen voices {accuracy.unseen_nothing:.1%} (true clustering / segmentation: {truths})"
 
 
 def _clock(seconds: float) -> str:

@@ -24,12 +24,19 @@ _LEAST_FRAMES = 50  # of a stretch in which one person speaks alone
 
 
 class Accuracy(Section):
-    """Shares in [0, 1]; `*_majority` is what always answering the most frequent class would score."""
+    """Shares in [0, 1]; `*_majority` is what always answering the most frequent class would score.
+
+    `unseen_*` are DERs of `UnseenVoices`, with the truths of `OracleTable`, where such recordings are asked for.
+    """
 
     frame_accuracy: float
     frame_majority: float
     speaker_accuracy: float
     speaker_majority: float
+    unseen_nothing: float | None = None
+    unseen_count: float | None = None
+    unseen_clustering: float | None = None
+    unseen_segmentation: float | None = None
 
     @property
     def score(self) -> float:
