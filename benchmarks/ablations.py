@@ -25,11 +25,11 @@ from voiceflow_model.data.turns import TurnStatistics
 from voiceflow_model.store import open_store
 
 BUDGET = (
-    "phases.validate.epochs=1",
-    "phases.validate.windows_per_epoch=8000",
     "phases.validate.crops.steps=300",
+    "phases.validate.epochs=1",
+    "phases.validate.windows_per_epoch=8",
     "phases.train.epochs=1",
-    "phases.train.windows_per_epoch=8",
+    "phases.train.windows_per_epoch=8000",
     "gates.accuracy=0",
     "gates.der=9",
     "session.threads=1",
@@ -37,7 +37,7 @@ BUDGET = (
 NAIVE = "naive-turns.json"
 CHOICES: dict[str, tuple[str, ...]] = {
     "the recipe": (),
-    "AdamW moves the matrices, too": ("training.optimizer=adamw",),
+    "adamw moves the matrices too": ("training.optimizer=adamw",),
     "split trunk": ("network.split_trunk=true",),
     "distillation to clean sources": ("training.distillation_weight=1.0",),
     "naive turn statistics": (f"conversation.turn_style={NAIVE}",),
@@ -90,7 +90,7 @@ def run(store: str, name: str, seed: int, settings: list[str]) -> Found | None:
     record = record_if_any(open_store(store), run_id)
     if record is None or "evaluate" not in record.stages:
         return None
-    accuracy, result = record.stages["validate"].result["accuracy"], record.stages["evaluate"].result
+    accuracy, result = record.stages["train"].result["accuracy"], record.stages["evaluate"].result
     oracle = result["oracle"]
     return Found(
         accuracy["frame_accuracy"],
