@@ -115,11 +115,10 @@ def test_when_there_are_only_words_they_found_the_speakers():
 
 def test_seconds_and_not_the_number_of_runs_make_a_voice():
     at_0, at_35, at_75 = [1, 0, 0, 0], [0.819, 0.574, 0, 0], [0.259, 0.966, 0, 0]  # degrees
-    analysis = heard((0, 0, 400, at_0, 8.0), (0, 410, 440, at_35, 0.6), (0, 450, 490, at_75, 0.8))
     tuning = Tuning(merge_similarity=0.4, min_cluster_share=0.0)
-    assert cluster(analysis, tuning).tolist() == [0, 0, 1], "0.6 s between two voices do not bring them together"
-    analysis.runs.clean_s[:] = 0.6
-    assert cluster(analysis, tuning).tolist() == [0, 0, 0]
+    for seconds, found in (((8.0, 0.6, 0.8), [0, 0, 1]), ((0.6, 0.6, 0.6), [0, 0, 0])):
+        voices = zip((0, 410, 450), (400, 440, 490), (at_0, at_35, at_75), seconds, strict=True)
+        assert cluster(heard(*((0, *voice) for voice in voices)), tuning).tolist() == found
 
 
 def test_a_cluster_with_too_small_a_share_dissolves():

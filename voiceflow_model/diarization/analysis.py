@@ -1,7 +1,8 @@
 """What the network says about a recording, before any decision that a tuning parameter could change."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class Analysis:
     starts: Ints  # (windows,) first frame of each window
     probabilities: Floats  # (windows, frames, num_speakers)
     runs: Runs
+    trees: dict[float, Any] = field(default_factory=dict, repr=False, compare=False)  # `clustering` keeps them here
 
 
 def local_activity(logits: Floats, powerset: Sequence[Sequence[int]], num_speakers: int) -> tuple[Floats, Mask]:

@@ -1,5 +1,7 @@
 """From runs of windows to speakers of the recording, whose number is not known (docs/adr/0006-clustering-runs.md)."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -12,6 +14,17 @@ from voiceflow_model.errors import ConfigError
 
 NOBODY = -1
 SIMULTANEOUS = 0.5  # two runs of a window that share this much of the shorter one are two people talking at once
+
+
+class _Tree(NamedTuple):
+    """What clustering comes to before any threshold but `min_embed_s`."""
+
+    founds: NDArray[np.bool_]  # (runs,)
+    apart: sparse.csr_array  # (runs, runs)
+    sums: Floats  # (runs, dim) embeddings times seconds
+    groups: Ints  # (founding runs,) leaf of each
+    weight: Floats  # (leaves,) seconds
+    merges: Merges
 
 
 def cluster(
@@ -27,19 +40,16 @@ def cluster(
     runs = analysis.runs
     if not len(runs):
         return np.empty(0, np.int64)
-    founds = runs.clean_s >= tuning.min_embed_s
-    if not founds.any():
-        founds[:] = True
-    apart = simultaneous(runs)
-    seconds = np.asarray(np.maximum(runs.clean_s, 1e-3) / views(analysis), np.float32)
-    sums = runs.embedding * seconds[:, None]
+    if tuning.min_embed_s not in analysis.trees:
+        analysis.trees[tuning.min_embed_s] = _grow(analysis, tuning.min_embed_s)
+    tree: _Tree = analysis.trees[tuning.min_embed_s]
     speaker = np.full(len(runs), NOBODY, np.int64)
-    speaker[founds] = _found(sums[founds], seconds[founds], apart[founds][:, founds], tuning, low, high)
+    speaker[tree.founds] = _found(tree, tuning, low, high)
     settled = np.flatnonzero(speaker != NOBODY)
-    centroids = np.zeros((speaker.max() + 1, sums.shape[1]), np.float32)
-    np.add.at(centroids, speaker[settled], sums[settled])
+    centroids = np.zeros((speaker.max() + 1, tree.sums.shape[1]), np.float32)
+    np.add.at(centroids, speaker[settled], tree.sums[settled])
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
-    _join(speaker, runs, founds, apart, runs.embedding @ centroids.T)
+    _join(speaker, runs, tree.founds, tree.apart, runs.embedding @ centroids.T)
     return speaker
 
 
@@ -81,11 +91,23 @@ def simultaneous(runs: Runs) -> sparse.csr_array:
     return sparse.csr_array((np.ones(both.sum(), np.float32), (a[both], b[both])), shape=shared.shape)
 
 
-def _found(sums: Floats, seconds: Floats, apart: sparse.csr_array, tuning: Tuning, low: int, high: float) -> Ints:
+def _grow(analysis: Analysis, min_embed_s: float) -> _Tree:
+    runs = analysis.runs
+    founds = runs.clean_s >= min_embed_s
+    if not founds.any():
+        founds[:] = True
+    apart = simultaneous(runs)
+    seconds = np.asarray(np.maximum(runs.clean_s, 1e-3) / views(analysis), np.float32)
+    sums = runs.embedding * seconds[:, None]
+    founding = sums[founds], seconds[founds], apart[founds][:, founds]
+    groups = condense(*founding)
+    leaves = grouped(*founding, groups)
+    return _Tree(founds, apart, sums, groups, leaves[1], link(*leaves))
+
+
+def _found(tree: _Tree, tuning: Tuning, low: int, high: float) -> Ints:
     """Cluster of each founding run (n,), NOBODY for members of clusters too small to stay."""
-    groups = condense(sums, seconds, apart)
-    sums, weight, apart = grouped(sums, seconds, apart, groups)
-    merges = link(sums, weight, apart)
+    groups, weight, merges = tree.groups, tree.weight, tree.merges
     share = tuning.min_cluster_share * float(weight.sum())
     steps = _choose_steps(merges, weight.astype(np.float64), share, tuning.merge_similarity, low, high)
     labels = merges.labels(len(weight), steps)

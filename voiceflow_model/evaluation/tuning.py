@@ -8,8 +8,9 @@ import numpy as np
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.decision import decide
 from voiceflow_model.diarization.onnx_runtime import Diarizer
+from voiceflow_model.diarization.rttm import Turn
 from voiceflow_model.errors import CorpusError
-from voiceflow_model.evaluation.der import errors, total
+from voiceflow_model.evaluation.der import Errors, errors, total
 from voiceflow_model.evaluation.recording import Recording
 
 Option = TypeVar("Option", float, Tuning)
@@ -47,8 +48,15 @@ def _rated(diarizer: Diarizer, recordings: Iterable[Recording]) -> Callable[[Tun
     if not any(reference for _, reference, _ in analysed):
         raise CorpusError("nobody speaks in the development recordings; tune on some with reference turns")
 
+    known: dict[tuple[int, tuple[Turn, ...]], Errors] = {}  # neighbouring thresholds often decide alike
+
     def der(tuning: Tuning) -> float:
-        found = [errors(reference, decide(analysis, tuning), uem) for analysis, reference, uem in analysed]
+        found = []
+        for number, (analysis, reference, uem) in enumerate(analysed):
+            turns = tuple(decide(analysis, tuning))
+            if (number, turns) not in known:
+                known[number, turns] = errors(reference, turns, uem)
+            found.append(known[number, turns])
         return total(found).rate
 
     return der
