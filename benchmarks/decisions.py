@@ -88,6 +88,8 @@ VARIANTS = {
     "window hop 0.625 s": Variant({"window_hop_s": 0.625}),
     "runs never cut": Variant({"max_run_s": 10.0}),
     "runs of at most 2.5 s": Variant({"max_run_s": 2.5}),
+    "a run is known by itself alone": Variant({"track_weight": 0.0}),
+    "a local speaker's voice counts as much as the run's": Variant({"track_weight": 1.0}),
     "every run founds a cluster": Variant({"min_embed_s": 0.0}),
     "only runs of 0.8 s found clusters": Variant({"min_embed_s": 0.8}),
     "runs re-assigned to the nearest cluster, once": Variant(decide=partial(reassigned, rounds=1)),

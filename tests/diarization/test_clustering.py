@@ -115,10 +115,18 @@ def test_when_there_are_only_words_they_found_the_speakers():
 
 def test_seconds_and_not_the_number_of_runs_make_a_voice():
     at_0, at_35, at_75 = [1, 0, 0, 0], [0.819, 0.574, 0, 0], [0.259, 0.966, 0, 0]  # degrees
-    tuning = Tuning(merge_similarity=0.4, min_cluster_share=0.0)
+    tuning = Tuning(merge_similarity=0.4, min_cluster_share=0.0, track_weight=0.0)
     for seconds, found in (((8.0, 0.6, 0.8), [0, 0, 1]), ((0.6, 0.6, 0.6), [0, 0, 0])):
         voices = zip((0, 410, 450), (400, 440, 490), (at_0, at_35, at_75), seconds, strict=True)
         assert cluster(heard(*((0, *voice) for voice in voices)), tuning).tolist() == found
+
+
+def test_a_short_run_is_known_by_what_its_local_speaker_says_around_it():
+    first, second, blurred = [1, 0, 0, 0], [0, 1, 0, 0], [0.6, 0, 0.8, 0]
+    analysis = heard((0, 0, 200, first, 4.0), (1, 210, 400, second, 3.8), (0, 410, 440, blurred, 0.6))
+    for weight, found in ((0.0, [0, 1, 2]), (0.5, [0, 1, 0])):
+        tuning = Tuning(merge_similarity=0.7, min_cluster_share=0.0, track_weight=weight)
+        assert cluster(analysis, tuning).tolist() == found
 
 
 def test_a_cluster_with_too_small_a_share_dissolves():

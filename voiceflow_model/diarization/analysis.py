@@ -43,7 +43,9 @@ class Analysis:
     starts: Ints  # (windows,) first frame of each window
     probabilities: Floats  # (windows, frames, num_speakers)
     runs: Runs
-    trees: dict[float, Any] = field(default_factory=dict, repr=False, compare=False)  # `clustering` keeps them here
+    trees: dict[tuple[float, float], Any] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # `clustering` keeps them here
 
 
 def local_activity(logits: Floats, powerset: Sequence[Sequence[int]], num_speakers: int) -> tuple[Floats, Mask]:

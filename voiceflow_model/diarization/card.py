@@ -18,6 +18,7 @@ class Tuning(Section):
     offset: float = Field(0.5, gt=0, lt=1, description="and ends where it falls below this")
     min_turn_s: float = Field(0.1, ge=0, description="shorter turns are dropped")
     min_pause_s: float = Field(0.1, ge=0, description="shorter pauses inside a turn are filled")
+    track_weight: float = Field(0.5, ge=0, description="of a local speaker's voice in a window beside that of each run")
     min_embed_s: float = Field(0.4, ge=0, description="runs with less clean speech do not found clusters")
 
 

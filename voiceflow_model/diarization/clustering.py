@@ -17,11 +17,13 @@ SIMULTANEOUS = 0.5  # two runs of a window that share this much of the shorter o
 
 
 class _Tree(NamedTuple):
-    """What clustering comes to before any threshold but `min_embed_s`."""
+    """What clustering comes to before any threshold."""
 
+    track: Ints  # (runs,) number of its local speaker in its window
+    voices: Floats  # (runs, dim), unit length
     founds: NDArray[np.bool_]  # (runs,)
     apart: sparse.csr_array  # (runs, runs)
-    sums: Floats  # (runs, dim) embeddings times seconds
+    sums: Floats  # (runs, dim) voices times seconds
     groups: Ints  # (founding runs,) leaf of each
     weight: Floats  # (leaves,) seconds
     merges: Merges
@@ -40,16 +42,16 @@ def cluster(
     runs = analysis.runs
     if not len(runs):
         return np.empty(0, np.int64)
-    if tuning.min_embed_s not in analysis.trees:
-        analysis.trees[tuning.min_embed_s] = _grow(analysis, tuning.min_embed_s)
-    tree: _Tree = analysis.trees[tuning.min_embed_s]
+    settings = tuning.min_embed_s, tuning.track_weight
+    if settings not in analysis.trees:
+        analysis.trees[settings] = _grow(analysis, *settings)
+    tree: _Tree = analysis.trees[settings]
     speaker = np.full(len(runs), NOBODY, np.int64)
     speaker[tree.founds] = _found(tree, tuning, low, high)
     settled = np.flatnonzero(speaker != NOBODY)
     centroids = np.zeros((speaker.max() + 1, tree.sums.shape[1]), np.float32)
     np.add.at(centroids, speaker[settled], tree.sums[settled])
-    centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
-    _join(speaker, runs, tree.founds, tree.apart, runs.embedding @ centroids.T)
+    _join(speaker, runs, tree, tree.voices @ _unit(centroids).T)
     return speaker
 
 
@@ -91,18 +93,34 @@ def simultaneous(runs: Runs) -> sparse.csr_array:
     return sparse.csr_array((np.ones(both.sum(), np.float32), (a[both], b[both])), shape=shared.shape)
 
 
-def _grow(analysis: Analysis, min_embed_s: float) -> _Tree:
+def _voices(runs: Runs, track: Ints, track_weight: float) -> Floats:
+    """Voices (runs, dim): of each run, and `track_weight` times that of its track (runs,), the mean of all its runs.
+
+    A run lasts a second or two, which is little to know a voice by; its local speaker says more in the window.
+    """
+    sums = np.zeros((track.max() + 1, runs.embedding.shape[1]), np.float32)
+    np.add.at(sums, track, runs.embedding * np.maximum(runs.clean_s, 1e-3)[:, None])
+    return _unit(runs.embedding + np.float32(track_weight) * _unit(sums)[track])
+
+
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def _grow(analysis: Analysis, min_embed_s: float, track_weight: float) -> _Tree:
     runs = analysis.runs
+    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
+    voices = _voices(runs, track, track_weight)
     founds = runs.clean_s >= min_embed_s
     if not founds.any():
         founds[:] = True
     apart = simultaneous(runs)
     seconds = np.asarray(np.maximum(runs.clean_s, 1e-3) / views(analysis), np.float32)
-    sums = runs.embedding * seconds[:, None]
+    sums = voices * seconds[:, None]
     founding = sums[founds], seconds[founds], apart[founds][:, founds]
     groups = condense(*founding)
     leaves = grouped(*founding, groups)
-    return _Tree(founds, apart, sums, groups, leaves[1], link(*leaves))
+    return _Tree(track, voices, founds, apart, sums, groups, leaves[1], link(*leaves))
 
 
 def _found(tree: _Tree, tuning: Tuning, low: int, high: float) -> Ints:
@@ -139,17 +157,19 @@ def _choose_steps(
     return int(best[np.abs(best - wanted).argmin()])
 
 
-def _join(speaker: Ints, runs: Runs, founds: NDArray[np.bool_], apart: sparse.csr_array, similarity: Floats) -> None:
+def _join(speaker: Ints, runs: Runs, tree: _Tree, similarity: Floats) -> None:
     """Fill the NOBODY entries of speaker (runs,), the longest run first, from similarity (runs, clusters).
 
     A run too short to found goes with most of its local speaker's seconds in the window, one whose cluster was too
     small with the nearest centroid. A cluster that sounds at the same time in the window is the last resort.
     """
-    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
+    track, apart = tree.track, tree.apart
     on_track = np.zeros((track.max() + 1, similarity.shape[1]))
     settled = speaker != NOBODY
     np.add.at(on_track, (track[settled], speaker[settled]), runs.clean_s[settled])
-    preference = similarity + np.where(founds[:, None], 0, 200 * on_track[track])  # one frame outweighs any likeness
+    preference = similarity + np.where(
+        tree.founds[:, None], 0, 200 * on_track[track]
+    )  # one frame outweighs any likeness
     joining = np.flatnonzero(~settled)
     for run in joining[np.argsort(runs.start[joining] - runs.end[joining], kind="stable")]:
         beside = speaker[apart.indices[apart.indptr[run] : apart.indptr[run + 1]]]
