@@ -37,7 +37,7 @@ BUDGET = (
 NAIVE = "naive-turns.json"
 CHOICES: dict[str, tuple[str, ...]] = {
     "the recipe": (),
-    "adamw moves the matrices too": ("training.optimizer=adamw",),
+    "muon moves the matrices": ("training.optimizer=muon", "training.learning_rate=4e-3"),
     "split trunk": ("network.split_trunk=true",),
     "distillation to clean sources": ("training.distillation_weight=1.0",),
     "naive turn statistics": (f"conversation.turn_style={NAIVE}",),

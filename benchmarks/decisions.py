@@ -11,7 +11,6 @@ from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 from scipy.ndimage import median_filter
 
 from benchmarks.model import arguments, cells
@@ -21,7 +20,7 @@ from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.diarization.aggregation import active_speakers, speaker_scores, to_turns
 from voiceflow_model.diarization.analysis import Analysis
 from voiceflow_model.diarization.card import Tuning
-from voiceflow_model.diarization.clustering import cluster, simultaneous, views
+from voiceflow_model.diarization.clustering import NOBODY, cluster, tree_of
 from voiceflow_model.diarization.decision import decide, turns_of
 from voiceflow_model.diarization.linkage import Ints
 from voiceflow_model.diarization.onnx_runtime import Diarizer
@@ -48,21 +47,17 @@ def reassigned(analysis: Analysis, tuning: Tuning, *, rounds: int) -> list[Turn]
     As VBx refines AHC, without its model of time; two that sound at once stay apart.
     """
     speaker = cluster(analysis, tuning)
-    apart = simultaneous(analysis.runs) if len(speaker) else sparse.csr_array((0, 0))
     for _ in range(rounds if len(speaker) else 0):
-        before, speaker = speaker, _nearest(analysis, speaker, apart, tuning)
+        before, speaker = speaker, _nearest(analysis, speaker, tuning)
         if np.array_equal(before, speaker):
             break
     return turns_of(analysis, speaker, tuning)
 
 
-def _nearest(analysis: Analysis, speaker: Ints, apart: sparse.csr_array, tuning: Tuning) -> Ints:
-    runs = analysis.runs
-    seconds = np.maximum(runs.clean_s, 1e-3) / views(analysis)
-    centroids = np.zeros((speaker.max() + 1, runs.embedding.shape[1]), np.float32)
-    np.add.at(centroids, speaker, runs.embedding * seconds[:, None])
-    centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
-    likeness, found = runs.embedding @ centroids.T, np.full(len(runs), -1)
+def _nearest(analysis: Analysis, speaker: Ints, tuning: Tuning) -> Ints:
+    runs, tree = analysis.runs, tree_of(analysis, tuning)
+    apart, centroids = tree.apart, tree.centroids(speaker)
+    likeness, found = tree.voices @ centroids.T, np.full(len(runs), NOBODY)
     for run in np.argsort(-runs.clean_s, kind="stable"):
         beside = found[apart.indices[apart.indptr[run] : apart.indptr[run + 1]]]
         taken = np.isin(np.arange(len(centroids)), beside)

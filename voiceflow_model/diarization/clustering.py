@@ -16,7 +16,7 @@ NOBODY = -1
 SIMULTANEOUS = 0.5  # two runs of a window that share this much of the shorter one are two people talking at once
 
 
-class _Tree(NamedTuple):
+class Tree(NamedTuple):
     """What clustering comes to before any threshold."""
 
     track: Ints  # (runs,) number of its local speaker in its window
@@ -27,6 +27,13 @@ class _Tree(NamedTuple):
     groups: Ints  # (founding runs,) leaf of each
     weight: Floats  # (leaves,) seconds
     merges: Merges
+
+    def centroids(self, speaker: Ints) -> Floats:
+        """Mean voice (speakers, dim), unit length, of the runs of each speaker (runs,), weighted by seconds."""
+        settled = speaker != NOBODY
+        sums = np.zeros((speaker.max() + 1, self.sums.shape[1]), np.float32)
+        np.add.at(sums, speaker[settled], self.sums[settled])
+        return _unit(sums)
 
 
 def cluster(
@@ -42,17 +49,20 @@ def cluster(
     runs = analysis.runs
     if not len(runs):
         return np.empty(0, np.int64)
+    tree = tree_of(analysis, tuning)
+    speaker = np.full(len(runs), NOBODY, np.int64)
+    speaker[tree.founds] = _found(tree, tuning, low, high)
+    _join(speaker, runs, tree, tree.voices @ tree.centroids(speaker).T)
+    return speaker
+
+
+def tree_of(analysis: Analysis, tuning: Tuning) -> Tree:
+    """The tree of an analysis with runs, grown once for all thresholds that follow it."""
     settings = tuning.min_embed_s, tuning.track_weight
     if settings not in analysis.trees:
         analysis.trees[settings] = _grow(analysis, *settings)
-    tree: _Tree = analysis.trees[settings]
-    speaker = np.full(len(runs), NOBODY, np.int64)
-    speaker[tree.founds] = _found(tree, tuning, low, high)
-    settled = np.flatnonzero(speaker != NOBODY)
-    centroids = np.zeros((speaker.max() + 1, tree.sums.shape[1]), np.float32)
-    np.add.at(centroids, speaker[settled], tree.sums[settled])
-    _join(speaker, runs, tree, tree.voices @ _unit(centroids).T)
-    return speaker
+    tree: Tree = analysis.trees[settings]
+    return tree
 
 
 def check_bounds(min_speakers: int | None, max_speakers: int | None) -> tuple[int, float]:
@@ -107,7 +117,7 @@ def _unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _grow(analysis: Analysis, min_embed_s: float, track_weight: float) -> _Tree:
+def _grow(analysis: Analysis, min_embed_s: float, track_weight: float) -> Tree:
     runs = analysis.runs
     track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
     voices = _voices(runs, track, track_weight)
@@ -120,10 +130,10 @@ def _grow(analysis: Analysis, min_embed_s: float, track_weight: float) -> _Tree:
     founding = sums[founds], seconds[founds], apart[founds][:, founds]
     groups = condense(*founding)
     leaves = grouped(*founding, groups)
-    return _Tree(track, voices, founds, apart, sums, groups, leaves[1], link(*leaves))
+    return Tree(track, voices, founds, apart, sums, groups, leaves[1], link(*leaves))
 
 
-def _found(tree: _Tree, tuning: Tuning, low: int, high: float) -> Ints:
+def _found(tree: Tree, tuning: Tuning, low: int, high: float) -> Ints:
     """Cluster of each founding run (n,), NOBODY for members of clusters too small to stay."""
     groups, weight, merges = tree.groups, tree.weight, tree.merges
     share = tuning.min_cluster_share * float(weight.sum())
@@ -157,7 +167,7 @@ def _choose_steps(
     return int(best[np.abs(best - wanted).argmin()])
 
 
-def _join(speaker: Ints, runs: Runs, tree: _Tree, similarity: Floats) -> None:
+def _join(speaker: Ints, runs: Runs, tree: Tree, similarity: Floats) -> None:
     """Fill the NOBODY entries of speaker (runs,), the longest run first, from similarity (runs, clusters).
 
     A run too short to found goes with most of its local speaker's seconds in the window, one whose cluster was too

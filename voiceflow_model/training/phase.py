@@ -175,8 +175,7 @@ class _Loop:
         model = state.averaged_model()
         accuracy = self.held_out.measure(model, state.speakers, len(self.config.stream.speeds))
         if limits := self.unseen.measure(model):
-            unseen = {f"unseen_{truth}": rate for truth, rate in limits.model_dump().items()}
-            accuracy = Accuracy(**accuracy.model_dump(exclude_none=True), **unseen)
+            accuracy = accuracy.model_copy(update={f"unseen_{truth}": rate for truth, rate in limits})
         state.accuracy = accuracy.model_dump(exclude_none=True)
         state.validated_step = state.step
         if state.history:

@@ -42,8 +42,8 @@ class UnseenVoices:
             step=0,
         )
         diarizer = Diarizer(_Session(model), card)
-        tuning = tune_merging(diarizer, self._recordings)
-        return oracle_table(Diarizer(_Session(model), card.model_copy(update={"tuning": tuning})), self._recordings)
+        diarizer.card = card.model_copy(update={"tuning": tune_merging(diarizer, self._recordings)})
+        return oracle_table(diarizer, self._recordings)
 
     @cached_property
     def _recordings(self) -> list[Recording]:
