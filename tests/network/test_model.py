@@ -119,3 +119,20 @@ def test_with_a_split_trunk_voices_are_heard_by_a_trunk_of_their_own():
     assert torch.equal(before.embeddings, after.embeddings)
     assert not torch.equal(before.logits, after.logits)
     assert torch.equal(after.embeddings, split.voices(waveform, torch.ones(2, 100, 3))[0])
+
+
+def test_voices_are_heard_through_the_first_blocks_alone():
+    model = seeded_model(SMALL.model_copy(update={"voice_blocks": 1}), 0)
+    waveform, activity = audio(2, 32_000), torch.ones(2, 100, 3)
+    before = model(waveform, activity)
+    assert torch.equal(before.embeddings, model.voices(waveform, activity)[0])
+    with torch.no_grad():
+        next(model.encoder.blocks[1].parameters()).mul_(2)
+    after = model(waveform, activity)
+    assert torch.equal(before.embeddings, after.embeddings)
+    assert not torch.equal(before.logits, after.logits)
+
+
+def test_voices_cannot_be_heard_through_more_blocks_than_there_are():
+    with pytest.raises(ValueError, match="voice_blocks = 3, but the trunk has blocks = 2"):
+        NetworkConfig(blocks=2, voice_blocks=3)

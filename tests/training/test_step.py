@@ -41,9 +41,11 @@ def test_any_number_of_threads_gives_the_same_bits():
     assert run(threads=1, steps=4).to_bytes() == run(threads=2, steps=4).to_bytes()
 
 
-def test_training_learns():
+@pytest.mark.parametrize("voice_stretches", [0, 3])
+def test_training_learns(voice_stretches):
     state, losses = fresh(), []
-    with Stepper(state, CONFIG, 30, threads=2, dtype=torch.float32) as step:
+    config = CONFIG.model_copy(update={"voice_stretches": voice_stretches})
+    with Stepper(state, config, 30, threads=2, dtype=torch.float32) as step:
         losses = [step([batch(n % 3), batch(n % 3)]).loss for n in range(30)]
     assert losses[-1] < losses[0] / 2
 
@@ -81,8 +83,11 @@ def test_schedules_warm_up_ramp_and_end_where_they_say():
     assert schedule.margin(config, 99, 100) == 0.2
 
 
-def test_a_voice_in_a_mixture_is_drawn_to_the_same_voice_alone():
-    config = CONFIG.model_copy(update={"distillation_weight": 5.0, "speaker_weight": 0.0})
+@pytest.mark.parametrize("voice_stretches", [0, 3])
+def test_a_voice_in_a_mixture_is_drawn_to_the_same_voice_alone(voice_stretches):
+    config = CONFIG.model_copy(
+        update={"distillation_weight": 5.0, "speaker_weight": 0.0, "voice_stretches": voice_stretches}
+    )
     taught = batch(0)
     alone = np.zeros((3, 3, 16_000), np.float32)
     alone[:, 0, : 16_000 * 3 // 5] = 0.2 * np.sin(np.arange(9_600) * 0.2)

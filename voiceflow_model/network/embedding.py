@@ -80,11 +80,13 @@ class EmbeddingHead(nn.Module):
         return weight, self.embed.bias - weight @ mean
 
 
-def clean_masks(activity: Tensor, min_frames: int = 10) -> Tensor:
+def clean_masks(activity: Tensor, wanted: Tensor | None = None, min_frames: int = 10) -> Tensor:
     """Activity (batch, frames, K) -> pooling masks (batch, K, frames): frames where only that speaker is active.
 
-    A speaker with fewer than `min_frames` (200 ms) alone is pooled over all of its frames.
+    With `wanted` (batch, frames, n), parts of that activity, masks (batch, n, frames) of them. One with fewer than
+    `min_frames` (200 ms) alone is pooled over all of its frames.
     """
-    alone = activity * (activity.sum(-1, keepdim=True) == 1)
+    wanted = activity if wanted is None else wanted
+    alone = wanted * (activity.sum(-1, keepdim=True) == 1)
     enough = alone.sum(1, keepdim=True) >= min_frames
-    return torch.where(enough, alone, activity).transpose(1, 2)
+    return torch.where(enough, alone, wanted).transpose(1, 2)

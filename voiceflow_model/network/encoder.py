@@ -37,6 +37,14 @@ class Encoder(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """See the class; T even."""
-        x = self.norm(self.stem(mel).transpose(1, 2)).transpose(1, 2)
-        features: Tensor = self.blocks(x)
+        return self.late(self.early(mel, len(self.blocks)), len(self.blocks))
+
+    def early(self, mel: Tensor, blocks: int) -> Tensor:
+        """Features after the first `blocks`, which have heard less of what is before and after."""
+        features: Tensor = self.blocks[:blocks](self.norm(self.stem(mel).transpose(1, 2)).transpose(1, 2))
+        return features
+
+    def late(self, features: Tensor, blocks: int) -> Tensor:
+        """What the blocks after the first `blocks` make of their features."""
+        features = self.blocks[blocks:](features)
         return features

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voiceflow_model.network.embedding import EmbeddingHead, clean_masks
@@ -27,13 +27,22 @@ class NetworkConfig(Section):
     mels: int = Field(80, ge=20, le=128)
     embedding_dim: int = Field(192, ge=16, le=512)
     split_trunk: bool = Field(False, description="embeddings have a trunk of their own: twice the work")
+    voice_blocks: int | None = Field(
+        None, ge=1, description="blocks that a voice is heard through, of `blocks`; None: all of them"
+    )
+
+    @model_validator(mode="after")
+    def _blocks_exist(self) -> "NetworkConfig":
+        if (self.voice_blocks or 0) > self.blocks:
+            raise ValueError(f"voice_blocks = {self.voice_blocks}, but the trunk has blocks = {self.blocks}")
+        return self
 
 
 class Output(NamedTuple):
     """What the network says about a batch of windows."""
 
     logits: Tensor  # (batch, frames, powerset classes)
-    embeddings: Tensor  # (batch, K, dim), L2-normalised
+    embeddings: Tensor  # (batch, K, dim), L2-normalised; as many as `wanted` where that is given
     moments: Tensor  # (2, pooled width): what pooled statistics were normalised by
     features: Tensor  # (batch, frames, width): what embeddings are pooled from
     attention: Tensor  # (batch, frames)
@@ -58,6 +67,7 @@ class FastDiarizationModel(nn.Module):
         mels: int = 80,
         embedding_dim: int = 192,
         split_trunk: bool = False,
+        voice_blocks: int | None = None,
     ) -> None:
         super().__init__()
         if encoder_type != "lightweight-cnn":
@@ -65,7 +75,8 @@ class FastDiarizationModel(nn.Module):
         self.powerset = Powerset(num_speakers)
         self.frontend = LogMel(mels)
         self.encoder = Encoder(mels, hidden_size, blocks)
-        self.voice_encoder = Encoder(mels, hidden_size, blocks) if split_trunk else None
+        self.voice_blocks = voice_blocks or blocks
+        self.voice_encoder = Encoder(mels, hidden_size, self.voice_blocks) if split_trunk else None
         self.segmentation = SegmentationHead(hidden_size, len(self.powerset.classes), attention_blocks)
         self.embedding = EmbeddingHead(hidden_size, 2 * hidden_size, embedding_dim)
 
@@ -74,26 +85,28 @@ class FastDiarizationModel(nn.Module):
         """Build the network that a configuration describes."""
         return cls(**config.model_dump())
 
-    def forward(self, waveform: Tensor, activity: Tensor | None = None) -> Output:
+    def forward(self, waveform: Tensor, activity: Tensor | None = None, wanted: Tensor | None = None) -> Output:
         """Waveform (batch, samples), samples a multiple of 320 -> `Output`.
 
         Embeddings are pooled where `activity` (batch, frames, K) says; without it, where the model's own decisions do.
+        `wanted` (batch, frames, n) asks for those of parts of it.
         """
         mel = self.frontend(waveform)
-        features = self.encoder(mel)  # (batch, channels, frames)
-        logits, likeness = self.segmentation(features)
-        x, attention = self.embedding.frames(self.voice_encoder(mel) if self.voice_encoder else features)
+        early = self.encoder.early(mel, self.voice_blocks)  # (batch, channels, frames)
+        logits, likeness = self.segmentation(self.encoder.late(early, self.voice_blocks))
+        x, attention = self.embedding.frames(self.voice_encoder(mel) if self.voice_encoder else early)
         if activity is None:
             membership: Tensor = self.powerset.membership.to(logits.device)
             chosen = logits >= logits.amax(-1, keepdim=True)  # one-hot argmax, without a gather for the exporter
             activity = chosen.to(logits.dtype) @ membership
-        embeddings, moments = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype)))
+        embeddings, moments = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype), wanted))
         return Output(logits, embeddings, moments, x, attention, likeness)
 
-    def voices(self, waveform: Tensor, activity: Tensor) -> tuple[Tensor, Tensor]:
+    def voices(self, waveform: Tensor, activity: Tensor, wanted: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The embeddings and moments of `Output` alone."""
-        x, attention = self.embedding.frames((self.voice_encoder or self.encoder)(self.frontend(waveform)))
-        return self.embedding.pool(x, attention, clean_masks(activity))
+        encoder = self.voice_encoder or self.encoder
+        x, attention = self.embedding.frames(encoder.early(self.frontend(waveform), self.voice_blocks))
+        return self.embedding.pool(x, attention, clean_masks(activity, wanted))
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -30,7 +30,10 @@ class TrainingConfig(Section):
     margin_ramp_share: float = Field(0.3, ge=0, le=1, description="of a phase's steps until the full margin")
     scale: float = Field(30.0, gt=0)
     speaker_centres: int = Field(1, ge=1, le=10, description="directions of one speaker, of which the nearest counts")
-    min_speaker_s: float = Field(0.5, ge=0, description="speakers with less speech in a window get no speaker loss")
+    voice_stretches: int = Field(
+        0, ge=0, le=16, description="of each speaker in a window, by which it is recognised one at a time; 0: by all"
+    )
+    min_speaker_s: float = Field(0.5, ge=0, description="less speech than this gets no speaker loss")
 
 
 class SessionConfig(Section):

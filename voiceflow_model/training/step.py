@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.stream import Batch
 from voiceflow_model.errors import Diverged
 from voiceflow_model.training import schedule
 from voiceflow_model.training.losses import aligned_classes, likeness_loss, segmentation_loss
 from voiceflow_model.training.settings import TrainingConfig
 from voiceflow_model.training.state import TrainState
+from voiceflow_model.training.stretches import stretches
 
 _FRAMES_PER_S = SAMPLE_RATE_HZ // FRAME_SAMPLES
 
@@ -62,7 +64,7 @@ class Stepper:
         `crops` teach trunk and embeddings alone: segmentation would learn that one person speaks, ever.
         """
         state = self.state
-        results = list(self._workers.map(partial(self._differentiate, crops=crops), batches))
+        results = list(self._workers.map(partial(self._differentiate, crops=crops), batches, range(len(batches))))
         measured = zip(*(r.measured for r in results), strict=True)
         report = StepReport(*(sum(parts) / len(results) for parts in measured))
         if not torch.isfinite(torch.tensor(report.loss)):
@@ -103,15 +105,19 @@ class Stepper:
         state.step += 1
         self._average()
 
-    def _differentiate(self, batch: Batch, *, crops: bool) -> _Shard:
+    def _differentiate(self, batch: Batch, shard: int, *, crops: bool) -> _Shard:
         state, config = self.state, self.config
         began = time.perf_counter()
         waveform, activity, speakers = (self._tensor(x) for x in (batch.waveform, batch.activity, batch.speakers))
+        wanted = activity
+        if config.voice_stretches:
+            wanted = stretches(activity, config.voice_stretches, keyed("stretches", state.step, shard))
+            speakers = speakers.repeat(1, config.voice_stretches)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            output = None if crops else state.model(waveform, activity)
-            voices = (output.embeddings, output.moments) if output else state.model.voices(waveform, activity)
+            output = None if crops else state.model(waveform, activity, wanted)
+            voices = (output.embeddings, output.moments) if output else state.model.voices(waveform, activity, wanted)
         embeddings, moments = voices
-        spoken = activity.sum(1) >= config.min_speaker_s * _FRAMES_PER_S  # (batch, K)
+        spoken = wanted.sum(1) >= config.min_speaker_s * _FRAMES_PER_S  # (batch, voices)
         margin = schedule.margin(config, state.step, self.total)
         speaker = state.speakers(embeddings[spoken], speakers[spoken], margin)
         loss = config.speaker_weight * speaker
@@ -119,7 +125,7 @@ class Stepper:
             segmentation = segmentation_loss(output.logits, activity, state.model.powerset)
             loss = loss + segmentation + config.likeness_weight * likeness_loss(output.likeness, activity)
         if batch.sources is not None and spoken.any():
-            distance = self._distillation(embeddings, self._tensor(batch.sources), activity, spoken)
+            distance = self._distillation(embeddings, self._tensor(batch.sources), wanted, spoken)
             loss = loss + config.distillation_weight * distance
         measured: tuple[float, ...] = (loss.item(), speaker.item())  # which waits for a GPU
         midway = time.perf_counter()
@@ -134,13 +140,14 @@ class Stepper:
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
-    def _distillation(self, embeddings: Tensor, sources: Tensor, activity: Tensor, spoken: Tensor) -> Tensor:
+    def _distillation(self, embeddings: Tensor, sources: Tensor, wanted: Tensor, spoken: Tensor) -> Tensor:
         """How far voices in a mixture are from what the same network makes of each alone, a mean of 1 - cosine.
 
-        embeddings (batch, K, dim), sources (batch, K, samples), activity (batch, frames, K), spoken (batch, K).
+        embeddings (batch, n, dim), sources (batch, K, samples), wanted (batch, frames, n), n a multiple of K, spoken
+        (batch, n).
         """
-        alone = torch.zeros_like(activity).repeat_interleave(activity.shape[-1], 0)  # (batch * K, frames, K)
-        alone[..., 0] = activity.transpose(1, 2).flatten(0, 1)
+        sources = sources.repeat(1, wanted.shape[-1] // sources.shape[1], 1)  # (batch, n, samples)
+        alone = wanted.transpose(1, 2).flatten(0, 1)[..., None]  # (batch * n, frames, 1)
         with torch.no_grad(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             chosen = spoken.flatten()
             teacher = self.state.model.voices(sources.flatten(0, 1)[chosen], alone[chosen])[0][:, 0]
