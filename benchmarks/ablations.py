@@ -30,6 +30,9 @@ BUDGET = (
     "phases.validate.windows_per_epoch=8",
     "phases.train.epochs=1",
     "phases.train.windows_per_epoch=8000",
+    "evaluation.validation_recordings=0",
+    "evaluation.dev_recordings=24",
+    "evaluation.test_recordings=36",
     "gates.accuracy=0",
     "gates.der=9",
     "session.threads=1",
@@ -37,7 +40,13 @@ BUDGET = (
 NAIVE = "naive-turns.json"
 CHOICES: dict[str, tuple[str, ...]] = {
     "the recipe": (),
-    "muon moves the matrices": ("training.optimizer=muon", "training.learning_rate=4e-3"),
+    "AdamW moves everything": (
+        "training.optimizer=adamw",
+        "training.learning_rate=2e-3",
+        "training.weight_decay=0.01",
+    ),
+    "a voice is known by all it says": ("training.voice_stretches=0",),
+    "voices heard through all blocks": ("network.voice_blocks=6",),
     "split trunk": ("network.split_trunk=true",),
     "distillation to clean sources": ("training.distillation_weight=1.0",),
     "naive turn statistics": (f"conversation.turn_style={NAIVE}",),
