@@ -67,5 +67,8 @@ def run_here(stages: StageFlow[Result], config: RunConfig, store_url: str, run_i
     state: State[Any] = cast(Any, stages)(config, store_url, run_id, return_state=True)
     if state.name == "Yielded":
         raise Yielded(state.message or "the run yielded; the same command continues it")
+    if state.is_completed() and state.data is None:  # the server's copy, after an answer of it got lost
+        repeated: Result = stages.fn(config, store_url, run_id)  # every stage is done and only read
+        return repeated
     result: Result = outcome(state)
     return result

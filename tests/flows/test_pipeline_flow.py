@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from conftest import Watcher  # type: ignore[attr-defined]
 
@@ -163,4 +165,20 @@ def test_an_artifact_that_fails_costs_no_result(tiny_config: RunConfig, tmp_path
         raise OSError("no space for artifacts")
 
     flow, _ = _flow_of([], (), publish)
+    assert run_here(flow, tiny_config, str(tmp_path)) == Answer(value=42)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("server")
+def test_an_answer_of_the_server_that_gets_lost_costs_no_result(
+    tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = httpx.Client.send
+
+    def asked_again(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        answer = send(client, request, **options)
+        final = request.url.path.endswith("/set_state") and b"COMPLETED" in request.content
+        return send(client, request, **options) if final else answer
+
+    monkeypatch.setattr(httpx.Client, "send", asked_again)
+    flow, _ = _flow_of([], ())
     assert run_here(flow, tiny_config, str(tmp_path)) == Answer(value=42)  # type: ignore[arg-type]
