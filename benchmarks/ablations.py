@@ -4,7 +4,7 @@ Each run is crops, then about 8,000 windows, then an evaluation, as `voiceflow r
 and the same command goes on with what is missing. Runs are single-threaded, `--jobs` of them at a time. Prints Markdown
 as far as it has come.
 
-    python -m benchmarks.ablations --store /tmp/ablations --jobs 2 corpus.url=... corpus.heldout_url=...
+    python -m benchmarks.ablations --store /tmp/ablations --jobs 2 -- corpus.url=... corpus.heldout_url=...
 """
 
 import argparse
