@@ -37,7 +37,7 @@ class Encoder(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """See the class; T even."""
-        return self.late(self.early(mel, len(self.blocks)), len(self.blocks))
+        return self.early(mel, len(self.blocks))
 
     def early(self, mel: Tensor, blocks: int) -> Tensor:
         """Features after the first `blocks`, which have heard less of what is before and after."""
