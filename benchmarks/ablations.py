@@ -49,8 +49,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "voices heard through all blocks": ("network.voice_blocks=6",),
     "split trunk": ("network.split_trunk=true",),
     "distillation to clean sources": ("training.distillation_weight=1.0",),
-    # measured on such conversations, too, which are easier: no comparison yet (docs/roadmap.md)
-    "naive turn statistics": (f"conversation.turn_style={NAIVE}",),
+    # whose frames are those of naive windows, which are easier: no comparison; DER and EER are of what the others have
+    "naive turn statistics": (f"conversation.turn_style={NAIVE}", "evaluation.turn_style=voxconverse"),
     "no speeds": ("stream.speeds=[1.0]",),
     "five speeds": ("stream.speeds=[0.84, 0.92, 1.0, 1.09, 1.19]",),
     "microphones of 3 dB": ("stream.microphone.response_db=3",),

@@ -4,15 +4,15 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from voiceflow_model.data.augment import in_room, noise
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from voiceflow_model.data.turns import TurnStatistics, TurnStyle, read_turns, turn_statistics
+from voiceflow_model.data.turns import Turns, TurnStatistics, turn_statistics
 from voiceflow_model.section import Section
 
 _CROWD = 5  # voices of which no single one is followed any more
@@ -24,9 +24,7 @@ class ConversationConfig(Section):
 
     window_s: float = Field(10.0, gt=0.5, multiple_of=0.02)
     speakers: tuple[float, ...] = Field((0.04, 0.2, 0.4, 0.36), description="probability of 0, 1, 2, ... speakers")
-    turn_style: Annotated[TurnStyle | TurnStatistics, BeforeValidator(read_turns)] = Field(
-        "voxconverse", description="ami, voxconverse, or a file of `voiceflow fit-turns`"
-    )
+    turn_style: Turns = Field("voxconverse", description="ami, voxconverse, or a file of `voiceflow fit-turns`")
     overlap_probability: float | None = Field(None, ge=0, le=1, description="of a change of speaker; None: as measured")
     max_turn_s: float = Field(8.0, gt=0)
     level_db: tuple[float, float] = Field((-6.0, 6.0), description="of a speaker, relative to the others")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import fsspec
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from voiceflow_model.errors import CorpusError
 from voiceflow_model.section import Section
@@ -75,6 +75,9 @@ def read_turns(style: Any) -> Any:
             return json.load(file)
     except (OSError, ValueError) as error:
         raise ValueError(f"{style} cannot be read ({error}): let `voiceflow fit-turns` write it") from error
+
+
+Turns = Annotated[TurnStyle | TurnStatistics, BeforeValidator(read_turns)]  # as a configuration names them
 
 
 def fit_turns(recordings: Iterable[list[tuple[float, float, str]]], source: str) -> TurnStatistics:

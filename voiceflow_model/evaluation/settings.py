@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from voiceflow_model.data.corpora import CorpusConfig
+from voiceflow_model.data.turns import Turns
 from voiceflow_model.section import Section
 
 
@@ -24,6 +25,7 @@ class EvaluationConfig(Section):
     test_recordings: int = Field(24, ge=2, description="of test speakers; DER is reported on them")
     recording_s: float = Field(45.0, ge=10)
     speakers: tuple[int, int] = Field((2, 3), description="fewest and most speakers of a recording")
+    turn_style: Turns | None = Field(None, description="of recordings, where they differ from [conversation]")
     overlap_probability: float | None = Field(None, ge=0, le=1, description="as in [conversation], for recordings")
     seed: int = Field(1000, ge=0)
 

@@ -62,7 +62,10 @@ def simulated_recordings(config: RunConfig, corpus: Corpus, split: Split) -> lis
     settings = config.evaluation
     names = SpeakerClasses(corpus.speakers(split))
     utterances = _utterances(corpus, split, names, config)
-    conversation = config.conversation.model_copy(update={"overlap_probability": settings.overlap_probability})
+    style = settings.turn_style or config.conversation.turn_style
+    conversation = config.conversation.model_copy(
+        update={"turn_style": style, "overlap_probability": settings.overlap_probability}
+    )
     fewest, most = settings.speakers
     count = settings.test_recordings if split == "test" else settings.dev_recordings
     recordings = []
