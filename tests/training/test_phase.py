@@ -189,8 +189,12 @@ def test_a_run_to_start_from_must_be_there_and_be_one_place():
     go("memory://start-from-other", run_id="other")
     go("memory://start-from-other", phase="train", run_id="other")
     tuned = {"epochs": 1, "windows_per_epoch": 4, "start_from": "other"}
-    wider = TINY | {"phases": {"validate": tuned, "train": tuned}, "network": TINY["network"] | {"hidden_size": 24}}
-    with pytest.raises(ConfigError, match="shaped otherwise"):
-        go("memory://start-from-other", config=parse_config(wider))
+    for change, said in (
+        ({"hidden_size": 24}, "hidden_size = 16 and not 24"),
+        ({"voice_blocks": 1}, "voice_blocks = None"),
+    ):
+        other = TINY | {"phases": {"validate": tuned, "train": tuned}, "network": TINY["network"] | change}
+        with pytest.raises(ConfigError, match=f"that run's network has {said}"):
+            go("memory://start-from-other", run_id=next(iter(change)), config=parse_config(other))
     with pytest.raises(ConfigError, match="two places to start from"):
         parse_config(TINY | {"phases": {"validate": lost, "train": lost | {"continue_from_validate": True}}})

@@ -16,7 +16,7 @@ from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.stream import ConversationStream
 from voiceflow_model.data.walk import Walk
 from voiceflow_model.errors import CheckpointCorrupt, ConfigError, ObjectNotFound, Yielded
-from voiceflow_model.network.model import parameter_count
+from voiceflow_model.network.model import NetworkConfig, parameter_count
 from voiceflow_model.runs.checkpoints import best, newest
 from voiceflow_model.runs.record import CheckpointEntry
 from voiceflow_model.runs.record_file import RecordFile
@@ -266,28 +266,31 @@ def _restore(
         state.start_from(earlier[1], same_speakers=config.corpus_of("validate") == config.corpus_of("train"))
         listener.say(f"{phase}: starting from the weights of validate, step {earlier[0].step}")
     elif run_id := config.phase(phase).start_from:
-        entry, data = _finished(session, run_id, phase, listener)
-        try:
-            state.start_from(data, same_speakers=False)
-        except RuntimeError as error:  # torch's, which lists every weight
-            raise ConfigError(
-                f"phases.{phase}.start_from = {run_id!r}: that run's network is shaped otherwise; give "
-                "this one the same [network] section"
-            ) from error
+        entry, data = _finished(config, session, run_id, phase, listener)
+        state.start_from(data, same_speakers=False)
         listener.say(f"{phase}: starting from the weights of run {run_id}, step {entry.step}")
     return state
 
 
-def _finished(session: Session, run_id: str, phase: Phase, listener: Listener) -> tuple[CheckpointEntry, bytes]:
-    """The best weights of another run of this store. Raises ConfigError when it has none."""
+def _finished(
+    config: RunConfig, session: Session, run_id: str, phase: Phase, listener: Listener
+) -> tuple[CheckpointEntry, bytes]:
+    """The best weights of another run of this store. Raises ConfigError when it has none, or another network."""
     try:
-        found = best(session.store, RecordFile(session.store, run_id).read(), "train", listener.say)
+        record = RecordFile(session.store, run_id).read()
+        found = best(session.store, record, "train", listener.say)
     except ObjectNotFound:
         found = None
     if found is None:
         raise ConfigError(
             f"phases.{phase}.start_from = {run_id!r}: {session.store.uri('runs')} has no such run that trained; name "
             "one that `voiceflow status` lists"
+        )
+    theirs, ours = NetworkConfig.model_validate(record.identity["network"]).model_dump(), config.network.model_dump()
+    if differing := [f"{key} = {theirs[key]} and not {ours[key]}" for key in ours if theirs[key] != ours[key]]:
+        raise ConfigError(
+            f"phases.{phase}.start_from = {run_id!r}: that run's network has {', '.join(differing)}; give this one "
+            "the same [network] section"
         )
     return found
 
