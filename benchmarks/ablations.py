@@ -53,7 +53,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "naive turn statistics": (f"conversation.turn_style={NAIVE}", "evaluation.turn_style=voxconverse"),
     "no speeds": ("stream.speeds=[1.0]",),
     "five speeds": ("stream.speeds=[0.84, 0.92, 1.0, 1.09, 1.19]",),
-    "microphones of 3 dB": ("stream.microphone.response_db=3",),
+    "no microphones": ("stream.microphone.response_db=0",),
     "two centres per speaker": ("training.speaker_centres=2",),
     "a tenth of the noise is babble": ("conversation.babble_share=0.1",),
     "no crops": ("phases.validate.crops.steps=1",),
