@@ -1,5 +1,6 @@
 """What every VoiceFlow flow has in common: its parameters, and how it ends."""
 
+import signal
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -8,6 +9,7 @@ import tasks  # noqa: F401 - sets Prefect's defaults, so it comes before prefect
 
 # isort: on
 from prefect import Flow
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from flows.parameters import DESCRIPTIONS, configuration, run_name, store_url
@@ -59,11 +61,25 @@ def stage_flow(name: str, until: str) -> Callable[[Stages[Result]], StageFlow[Re
     return decorate
 
 
+def serve() -> None:
+    """Start the embedded server, where none is named, deaf to Ctrl-C.
+
+    A terminal sends that to both: a server that stopped at once would let the flow try for minutes to tell it how
+    the run yielded, and fail.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
+    try:
+        get_client(sync_client=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def run_here(stages: StageFlow[Result], config: RunConfig, store_url: str, run_id: str | None = None) -> Result:
     """Run a flow here and now, under the server that PREFECT_API_URL names or an embedded one.
 
     Raises what the stages raise, as if there were no Prefect: Yielded when the same call continues later, GateMissed.
     """
+    serve()
     state: State[Any] = cast(Any, stages)(config, store_url, run_id, return_state=True)
     if state.name == "Yielded":
         raise Yielded(state.message or "the run yielded; the same command continues it")

@@ -1,13 +1,16 @@
 """Flows under a real server: what they return and raise, and what the server then shows."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from conftest import Watcher  # type: ignore[attr-defined]
+from conftest import ROOT, Watcher  # type: ignore[attr-defined]
 
 from flows.pipeline import PipelineResult, run_pipeline
 from flows.stage_flow import run_here, stage_flow
@@ -182,3 +185,23 @@ def test_an_answer_of_the_server_that_gets_lost_costs_no_result(
     monkeypatch.setattr(httpx.Client, "send", asked_again)
     flow, _ = _flow_of([], ())
     assert run_here(flow, tiny_config, str(tmp_path)) == Answer(value=42)  # type: ignore[arg-type]
+
+
+AT_A_TERMINAL = """
+import os, signal, time
+signal.signal(signal.SIGINT, lambda *_: None)  # as whoever trains does
+from flows.stage_flow import serve
+from prefect.client.orchestration import get_client
+serve()
+os.killpg(0, signal.SIGINT)
+time.sleep(2)
+with get_client(sync_client=True) as client:
+    print(client.hello().status_code)
+"""
+
+
+def test_the_embedded_server_outlives_ctrl_c(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"} | {"PREFECT_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", AT_A_TERMINAL]
+    told = subprocess.run(command, env=environment, cwd=ROOT, start_new_session=True, capture_output=True, check=False)
+    assert told.stdout.split() == [b"200"], told.stderr.decode()
