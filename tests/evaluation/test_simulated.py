@@ -1,10 +1,15 @@
+import pytest
+
 from voiceflow_model.config import parse_config
 from voiceflow_model.data.corpora import open_corpus
+from voiceflow_model.data.corpus import Split
+from voiceflow_model.errors import ConfigError
+from voiceflow_model.evaluation.recording import Recording
 from voiceflow_model.evaluation.simulated import simulated_recordings
 
 
-def recordings(trained: str, measured: str | None = None):
-    """Of two dev speakers, `trained` on one style of turns and measured on another."""
+def heldout(split: Split, trained: str = "voxconverse", **evaluation: object) -> list[Recording]:
+    """Conversations of two held-out speakers, `trained` on one style of turns and perhaps measured on another."""
     config = parse_config(
         {
             "corpus": {
@@ -18,16 +23,37 @@ def recordings(trained: str, measured: str | None = None):
                 "validate": {"epochs": 1, "windows_per_epoch": 8},
                 "train": {"epochs": 1, "windows_per_epoch": 8},
             },
-            "evaluation": {"turn_style": measured, "dev_recordings": 2, "recording_s": 20.0, "speakers": [2, 2]},
+            "evaluation": {
+                "dev_recordings": 2,
+                "test_recordings": 2,
+                "recording_s": 20.0,
+                "speakers": [2, 2],
+                **evaluation,
+            },
         }
     )
-    return [
-        (one.reference, one.samples.tobytes())
-        for one in simulated_recordings(config, open_corpus(config.corpus), "dev")
-    ]
+    return simulated_recordings(config, open_corpus(config.corpus), split)
+
+
+def sounds(recordings: list[Recording]) -> list[bytes]:
+    return [one.samples.tobytes() for one in recordings]
 
 
 def test_turns_that_are_measured_need_not_be_those_trained_on():
-    ami = recordings("ami")
-    assert recordings("voxconverse", "ami") == ami
-    assert recordings("voxconverse") != ami
+    ami = heldout("dev", "ami")
+    assert sounds(heldout("dev", turn_style="ami")) == sounds(ami)
+    assert sounds(heldout("dev")) != sounds(ami)
+
+
+def test_dev_speakers_are_heard_at_other_speeds_and_test_speakers_never():
+    speeds = (0.84, 1.0, 1.19)
+    fast_and_slow = heldout("dev", dev_speeds=speeds)
+    assert sounds(fast_and_slow) != sounds(heldout("dev"))
+    for one in fast_and_slow:
+        assert len({turn.speaker for turn in one.reference}) == 2, "nobody talks to himself at another speed"
+    assert sounds(heldout("test", dev_speeds=speeds)) == sounds(heldout("test"))
+
+
+def test_voices_of_dev_recordings_are_also_heard_as_recorded():
+    with pytest.raises(ConfigError, match=r"dev_speeds.*must contain 1\.0"):
+        heldout("dev", dev_speeds=(0.9, 1.1))

@@ -24,6 +24,7 @@ from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.microphone import MicrophoneConfig
 from voiceflow_model.data.passage import excerpt
+from voiceflow_model.data.speakers import Speeds
 from voiceflow_model.data.walk import Block, Cursor, Walk
 from voiceflow_model.errors import ConfigError, CorpusError
 from voiceflow_model.section import Section
@@ -40,7 +41,10 @@ class StreamConfig(Section):
     block_rows: int = Field(8, ge=1)
     draws_per_block: int = Field(16, ge=1, description="examples drawn before the oldest block is replaced")
     max_utterance_s: float = Field(20.0, gt=1, description="longer utterances are cut to this, at a drawn place")
-    speeds: tuple[float, ...] = Field((1.0,), description="each speed of a voice counts as another speaker")
+    speeds: Speeds = Field((1.0,), description="each speed of a voice counts as another speaker")
+    speed_jitter: float = Field(
+        0.0, ge=0, lt=0.5, description="each reading's speed is off by up to this share: nobody sounds the same twice"
+    )
     microphone: MicrophoneConfig | None = Field(None, description="what training speech passes; None: nothing")
     max_broken_share: float = Field(0.01, ge=0, le=1, description="more undecodable rows than this stop the run")
     ram_mb: int = Field(2000, ge=16, description="refused at start if the pools could outgrow it")
@@ -51,8 +55,6 @@ class StreamConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "StreamConfig":
-        if 1.0 not in self.speeds:
-            raise ValueError("speeds must contain 1.0, the voice as recorded")
         if self.pools_mb > self.ram_mb:
             raise ValueError(self._too_much(0.0))
         return self

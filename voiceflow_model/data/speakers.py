@@ -2,6 +2,18 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def _as_recorded_too(speeds: tuple[float, ...]) -> tuple[float, ...]:
+    if 1.0 not in speeds:
+        raise ValueError("speeds must contain 1.0, the voice as recorded")
+    return speeds
+
+
+Speeds = Annotated[tuple[float, ...], AfterValidator(_as_recorded_too)]
 
 
 @dataclass(frozen=True)
@@ -18,8 +30,7 @@ class SpeakerClasses:
     def __post_init__(self) -> None:
         if list(self.names) != sorted(set(self.names)):
             raise ValueError("speaker names must be sorted and unique")
-        if 1.0 not in self.speeds:
-            raise ValueError("speeds must contain 1.0")
+        _as_recorded_too(self.speeds)
 
     def __len__(self) -> int:
         return len(self.names) * len(self.speeds)

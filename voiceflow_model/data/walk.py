@@ -53,9 +53,10 @@ class Walk:
         lanes: int,
         max_utterance_s: float,
         microphone: MicrophoneConfig | None = None,
+        speed_jitter: float = 0.0,
     ) -> None:
         self.corpus, self.split, self.speakers, self.seed, self.lanes = corpus, split, speakers, seed, lanes
-        self.microphone, self.shards = microphone, corpus.shards(split)
+        self.microphone, self.speed_jitter, self.shards = microphone, speed_jitter, corpus.shards(split)
         self.max_samples = round(max_utterance_s * SAMPLE_RATE_HZ)
         if len(self.shards) < lanes:
             raise ConfigError(
@@ -84,8 +85,8 @@ class Walk:
                 raise CorpusError(f"the {self.split} split has shards, and not one row: raise corpus.heldout_share")
             passes, position = passes + 1, 0
 
-    def decode(self, row: Row, passes: int) -> Utterance | Passage:
-        """Decode and bring into the pool's form. Raises BrokenAudio."""
+    def decode(self, row: Row, passes: int, speed: float | None = None) -> Utterance | Passage:
+        """Decode and bring into the pool's form, an utterance at `speed` or a drawn one. Raises BrokenAudio."""
         samples = self.corpus.decode(row)
         if row.labels is not None:
             frames = len(samples) // FRAME_SAMPLES
@@ -93,15 +94,20 @@ class Walk:
             classes = tuple(self.speakers.of(name) for name in names)
             heard = self._recorded(samples[: frames * FRAME_SAMPLES], row.key, passes)
             return Passage(row.key, classes, heard, activity)
-        return self._utterance(row, samples, passes)
+        if speed is None:
+            speeds = self.speakers.speeds
+            speed = speeds[keyed(self.seed, "speed", row.key, passes).integers(len(speeds))]
+        return self._utterance(row, samples, passes, speed)
 
-    def _utterance(self, row: Row, samples: Samples, passes: int) -> Utterance:
+    def _utterance(self, row: Row, samples: Samples, passes: int, speed: float) -> Utterance:
         """Change speed, cut, find the speech, trim to it, and let it pass a microphone."""
-        speeds = self.speakers.speeds
-        speed = speeds[keyed(self.seed, "speed", row.key, passes).integers(len(speeds))]
-        key = row.key if speed == 1.0 else f"{row.key}@{speed:g}"
-        if speed != 1.0:
-            samples = change_speed(samples, speed)
+        played = speed
+        if self.speed_jitter:
+            off = keyed(self.seed, "jitter", row.key, passes).uniform(-self.speed_jitter, self.speed_jitter)
+            played = round(speed * (1 + off), 2)  # so that there are few kernels
+        key = row.key if played == 1.0 else f"{row.key}@{played:g}"
+        if played != 1.0:
+            samples = change_speed(samples, played)
         if len(samples) > self.max_samples:
             first = int(keyed(self.seed, "cut", key, passes).integers(len(samples) - self.max_samples))
             samples = samples[first : first + self.max_samples]

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from voiceflow_model.data.corpora import CorpusConfig
+from voiceflow_model.data.speakers import Speeds
 from voiceflow_model.data.turns import Turns
 from voiceflow_model.section import Section
 
@@ -22,6 +23,9 @@ class EvaluationConfig(Section):
         0, ge=0, description="of the dev recordings, diarized at every validation; 0: none, and only frames tell"
     )
     dev_recordings: int = Field(12, ge=2, description="of dev speakers; decision parameters are tuned on them")
+    dev_speeds: Speeds = Field(
+        (1.0,), description="a voice of a dev recording is played at a drawn one: few people are tuned on as many"
+    )
     test_recordings: int = Field(24, ge=2, description="of test speakers; DER is reported on them")
     recording_s: float = Field(45.0, ge=10)
     speakers: tuple[int, int] = Field((2, 3), description="fewest and most speakers of a recording")

@@ -5,6 +5,7 @@ A corpus of real recordings is its own test set, and nothing is simulated.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Protocol
 
 from voiceflow_model.config import RunConfig
@@ -57,10 +58,11 @@ def dataset_name(config: RunConfig, corpus: Corpus) -> str:
 def simulated_recordings(config: RunConfig, corpus: Corpus, split: Split) -> list[Recording]:
     """`[evaluation]`'s recordings of the dev or test speakers, the same for the same configuration.
 
-    Reference turns are the voice activity of the clean sources, as in training: 20 ms frames.
+    Reference turns are the voice activity of the clean sources, as in training: 20 ms frames. With `dev_speeds`, each
+    dev speaker is heard at one of them in a recording.
     """
     settings = config.evaluation
-    names = SpeakerClasses(corpus.speakers(split))
+    names = SpeakerClasses(corpus.speakers(split), settings.dev_speeds if split == "dev" else (1.0,))
     utterances = _utterances(corpus, split, names, config)
     style = settings.turn_style or config.conversation.turn_style
     conversation = config.conversation.model_copy(
@@ -72,7 +74,10 @@ def simulated_recordings(config: RunConfig, corpus: Corpus, split: Split) -> lis
     for number in range(count):
         rng = keyed(settings.seed, "recording", split, number)
         speakers = fewest + number % (most - fewest + 1)
-        made = simulate(utterances, rng, conversation, duration_s=settings.recording_s, speakers=speakers)
+        drawn = keyed(settings.seed, "speeds", split, number).integers(len(names.speeds), size=len(names.names))
+        voices = {names.of(name, names.speeds[speed]) for name, speed in zip(names.names, drawn, strict=True)}
+        present = {voice: said for voice, said in utterances.items() if voice in voices}
+        made = simulate(present, rng, conversation, duration_s=settings.recording_s, speakers=speakers)
         name = f"{split}-{number:03d}"
         recordings.append(
             Recording(name, made.samples, reference_turns(made, names), len(made.samples) / SAMPLE_RATE_HZ)
@@ -106,9 +111,9 @@ def reference_turns(conversation: Conversation, names: SpeakerClasses) -> list[T
 
 
 def _utterances(corpus: Corpus, split: Split, names: SpeakerClasses, config: RunConfig) -> dict[int, list[Utterance]]:
-    """Of one pass over the split, the first utterances of each speaker: `_MOST_UTTERANCES` in all."""
+    """Of one pass over the split, the first utterances of each speaker at every speed: `_MOST_UTTERANCES` in all."""
     walk = Walk(corpus, split, names, config.evaluation.seed, 1, config.stream.max_utterance_s)
-    each = -(-_MOST_UTTERANCES // len(names.names))
+    each = -(-_MOST_UTTERANCES // len(names))
     taken = Counter[str]()
     by_speaker: dict[int, list[Utterance]] = {}
     for row, place in walk.rows(0, Cursor()):
@@ -117,10 +122,9 @@ def _utterances(corpus: Corpus, split: Split, names: SpeakerClasses, config: Run
         taken[row.speaker] += 1
         if taken[row.speaker] > each:
             continue
-        try:
-            utterance = walk.decode(row, place.passes)
-        except BrokenAudio:
-            continue
-        if isinstance(utterance, Utterance):
-            by_speaker.setdefault(utterance.speaker, []).append(utterance)
+        with suppress(BrokenAudio):
+            for speed in names.speeds:
+                utterance = walk.decode(row, place.passes, speed)
+                if isinstance(utterance, Utterance):
+                    by_speaker.setdefault(utterance.speaker, []).append(utterance)
     return by_speaker

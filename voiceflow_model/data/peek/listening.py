@@ -56,10 +56,10 @@ class ListeningWalk(Walk):
                 self._keys[lane].append(row.key)
             yield row, following
 
-    def decode(self, row: Row, passes: int) -> Utterance | Passage:
+    def decode(self, row: Row, passes: int, speed: float | None = None) -> Utterance | Passage:
         """See Walk.decode."""
         try:
-            made = super().decode(row, passes)
+            made = super().decode(row, passes, speed)
         except BrokenAudio as error:
             self._heard.setdefault(row.key, error)
             raise
