@@ -42,9 +42,6 @@ class StreamConfig(Section):
     draws_per_block: int = Field(16, ge=1, description="examples drawn before the oldest block is replaced")
     max_utterance_s: float = Field(20.0, gt=1, description="longer utterances are cut to this, at a drawn place")
     speeds: Speeds = Field((1.0,), description="each speed of a voice counts as another speaker")
-    speed_jitter: float = Field(
-        0.0, ge=0, lt=0.5, description="each reading's speed is off by up to this share: nobody sounds the same twice"
-    )
     microphone: MicrophoneConfig | None = Field(None, description="what training speech passes; None: nothing")
     max_broken_share: float = Field(0.01, ge=0, le=1, description="more undecodable rows than this stop the run")
     ram_mb: int = Field(2000, ge=16, description="refused at start if the pools could outgrow it")

@@ -36,7 +36,7 @@ def _apply(samples: Samples, ratio: Fraction) -> Samples:
     return _kernel(ratio)(samples)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _kernel(ratio: Fraction) -> Callable[[Samples], Samples]:
     # Imported when something is resampled: a worker process without torch starts two seconds sooner, and takes 200 MB
     # less. Two threads may build the same kernel at once; both are equal, so the loser's work is all that is lost.

@@ -53,10 +53,9 @@ class Walk:
         lanes: int,
         max_utterance_s: float,
         microphone: MicrophoneConfig | None = None,
-        speed_jitter: float = 0.0,
     ) -> None:
         self.corpus, self.split, self.speakers, self.seed, self.lanes = corpus, split, speakers, seed, lanes
-        self.microphone, self.speed_jitter, self.shards = microphone, speed_jitter, corpus.shards(split)
+        self.microphone, self.shards = microphone, corpus.shards(split)
         self.max_samples = round(max_utterance_s * SAMPLE_RATE_HZ)
         if len(self.shards) < lanes:
             raise ConfigError(
@@ -101,13 +100,9 @@ class Walk:
 
     def _utterance(self, row: Row, samples: Samples, passes: int, speed: float) -> Utterance:
         """Change speed, cut, find the speech, trim to it, and let it pass a microphone."""
-        played = speed
-        if self.speed_jitter:
-            off = keyed(self.seed, "jitter", row.key, passes).uniform(-self.speed_jitter, self.speed_jitter)
-            played = round(speed * (1 + off), 2)  # so that there are few kernels
-        key = row.key if played == 1.0 else f"{row.key}@{played:g}"
-        if played != 1.0:
-            samples = change_speed(samples, played)
+        key = row.key if speed == 1.0 else f"{row.key}@{speed:g}"
+        if speed != 1.0:
+            samples = change_speed(samples, speed)
         if len(samples) > self.max_samples:
             first = int(keyed(self.seed, "cut", key, passes).integers(len(samples) - self.max_samples))
             samples = samples[first : first + self.max_samples]

@@ -309,7 +309,6 @@ def open_stream(
             config.stream.lanes,
             config.stream.max_utterance_s,
             config.stream.microphone,
-            config.stream.speed_jitter,
         ),
         config.stream,
         leg.conversation,
