@@ -309,6 +309,7 @@ def open_stream(
             config.stream.lanes,
             config.stream.max_utterance_s,
             config.stream.microphone,
+            config.stream.takes,
         ),
         config.stream,
         leg.conversation,
