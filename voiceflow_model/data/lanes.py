@@ -25,7 +25,6 @@ from voiceflow_model.data.keyed import keyed
 from voiceflow_model.data.microphone import MicrophoneConfig
 from voiceflow_model.data.passage import excerpt
 from voiceflow_model.data.speakers import Speeds
-from voiceflow_model.data.takes import TakesConfig
 from voiceflow_model.data.walk import Block, Cursor, Walk
 from voiceflow_model.errors import ConfigError, CorpusError
 from voiceflow_model.section import Section
@@ -44,7 +43,6 @@ class StreamConfig(Section):
     max_utterance_s: float = Field(20.0, gt=1, description="longer utterances are cut to this, at a drawn place")
     speeds: Speeds = Field((1.0,), description="each speed of a voice counts as another speaker")
     microphone: MicrophoneConfig | None = Field(None, description="what training speech passes; None: nothing")
-    takes: TakesConfig | None = Field(None, description="that training utterances are recorded in; None: one")
     max_broken_share: float = Field(0.01, ge=0, le=1, description="more undecodable rows than this stop the run")
     ram_mb: int = Field(2000, ge=16, description="refused at start if the pools could outgrow it")
     decode_threads: int = Field(2, ge=1, le=64, description="in all, and as many that mix")
@@ -61,8 +59,7 @@ class StreamConfig(Section):
     @property
     def pools_mb(self) -> float:
         """What the pools take when every utterance is as long as allowed: 16-bit samples."""
-        longest_s = self.max_utterance_s / (1 - (self.takes.speed_spread if self.takes else 0))
-        seconds = self.lanes * (self.pool_blocks + 1) * self.block_rows * longest_s
+        seconds = self.lanes * (self.pool_blocks + 1) * self.block_rows * self.max_utterance_s
         return seconds * SAMPLE_RATE_HZ * 2 / 1e6
 
     @property

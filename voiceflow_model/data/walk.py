@@ -17,7 +17,6 @@ from voiceflow_model.data.microphone import MicrophoneConfig, through_microphone
 from voiceflow_model.data.passage import Passage, label_activity
 from voiceflow_model.data.resample import change_speed
 from voiceflow_model.data.speakers import SpeakerClasses
-from voiceflow_model.data.takes import TakesConfig, in_takes
 from voiceflow_model.errors import BrokenAudio, ConfigError, CorpusError
 
 
@@ -54,10 +53,9 @@ class Walk:
         lanes: int,
         max_utterance_s: float,
         microphone: MicrophoneConfig | None = None,
-        takes: TakesConfig | None = None,
     ) -> None:
         self.corpus, self.split, self.speakers, self.seed, self.lanes = corpus, split, speakers, seed, lanes
-        self.microphone, self.takes, self.shards = microphone, takes, corpus.shards(split)
+        self.microphone, self.shards = microphone, corpus.shards(split)
         self.max_samples = round(max_utterance_s * SAMPLE_RATE_HZ)
         if len(self.shards) < lanes:
             raise ConfigError(
@@ -101,7 +99,7 @@ class Walk:
         return self._utterance(row, samples, passes, speed)
 
     def _utterance(self, row: Row, samples: Samples, passes: int, speed: float) -> Utterance:
-        """Change speed, cut, find the speech, trim to it, and record it, in takes or at once."""
+        """Change speed, cut, find the speech, trim to it, and let it pass a microphone."""
         key = row.key if speed == 1.0 else f"{row.key}@{speed:g}"
         if speed != 1.0:
             samples = change_speed(samples, speed)
@@ -114,14 +112,8 @@ class Walk:
         if len(speech) < 5:
             raise BrokenAudio(row.key, "no-speech", "under 0.1 s of it")
         span = slice(speech[0], speech[-1] + 1)
-        samples, active = samples[span.start * FRAME_SAMPLES : span.stop * FRAME_SAMPLES], active[span]
-        if self.takes:
-            rng = keyed(self.seed, "takes", key, passes)
-            samples, active = in_takes(samples, active, rng, self.takes, self.microphone)
-            heard = _int16(samples)
-        else:
-            heard = self._recorded(samples, key, passes)
-        return Utterance(key, self.speakers.of(row.speaker, speed), heard, active)
+        heard = self._recorded(samples[span.start * FRAME_SAMPLES : span.stop * FRAME_SAMPLES], key, passes)
+        return Utterance(key, self.speakers.of(row.speaker, speed), heard, active[span])
 
     def _recorded(self, samples: Samples, key: str, passes: int) -> NDArray[np.int16]:
         if self.microphone:

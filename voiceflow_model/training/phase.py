@@ -309,7 +309,6 @@ def open_stream(
             config.stream.lanes,
             config.stream.max_utterance_s,
             config.stream.microphone,
-            config.stream.takes,
         ),
         config.stream,
         leg.conversation,
