@@ -21,6 +21,7 @@ HELPS = 0.005  # a parameter leaves its default only for at least this much: les
 SIMILARITIES = tuple(np.round(np.arange(0.0, 0.901, 0.05), 2).tolist())
 SHARES = (0.02, 0.05, 0.08)
 OTHERS: tuple[tuple[dict[str, float], ...], ...] = (
+    tuple({"min_embed_s": x} for x in (0.4, 0.8, 1.2)),
     tuple({"onset": x, "offset": round(x - gap, 2)} for x in (0.4, 0.5, 0.6) for gap in (0.0, 0.1)),
     tuple({"min_pause_s": x} for x in (0.0, 0.1, 0.2, 0.4)),
     tuple({"min_turn_s": x} for x in (0.0, 0.1, 0.2)),
