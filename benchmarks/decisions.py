@@ -86,8 +86,6 @@ VARIANTS = {
     "runs of at most 2.5 s": Variant({"max_run_s": 2.5}),
     "a run is known by itself alone": Variant({"track_weight": 0.0}),
     "a local speaker's voice counts as much as the run's": Variant({"track_weight": 1.0}),
-    "every run founds a cluster": Variant({"min_embed_s": 0.0}),
-    "only runs of 0.8 s found clusters": Variant({"min_embed_s": 0.8}),
     "runs re-assigned to the nearest cluster, once": Variant(decide=partial(reassigned, rounds=1)),
     "the same until nothing moves": Variant(decide=partial(reassigned, rounds=20)),
     "median filter of 0.22 s": Variant(decide=partial(median_filtered, seconds=0.22)),
