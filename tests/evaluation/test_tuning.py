@@ -66,6 +66,10 @@ def test_threshold_and_share_are_searched_together():
     assert (best.min_cluster_share, best.merge_similarity) == (0.08, 0.35)
 
 
+def test_what_founds_a_cluster_is_chosen_too():
+    assert search(lambda tuning: 0.2 - 0.01 * (tuning.min_embed_s == 0.8), Tuning()).min_embed_s == 0.8
+
+
 def test_luck_below_a_tenth_of_a_percent_changes_nothing():
     assert search(lambda tuning: 0.2 - 0.0005 * (tuning.onset == 0.4), Tuning()).onset == Tuning().onset
 
