@@ -10,7 +10,7 @@ and noise at 0 to 10 dB, which no shipped configuration trains on. `--real FOLDE
     python -m benchmarks.diarization --model MODEL --config speech corpus.url=... corpus.heldout_url=... --real ami
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -26,7 +26,7 @@ from benchmarks.model import arguments, cells
 from voiceflow_model.cli.model import find_model
 from voiceflow_model.config import RunConfig, load_config
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
+from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Samples
 from voiceflow_model.diarization.analysis import Analysis
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.decision import decide
@@ -91,25 +91,29 @@ class Peer:
         ]
 
 
-def best(
+def rated(
     recordings: Sequence[Recording],
     heard: Sequence[What],
-    decide: Callable[[What, float], list[Turn]],
+    way: Callable[[What, float], list[Turn]],
     thresholds: Sequence[float],
     name: str,
-) -> tuple[float, DerReport]:
-    """The threshold with the least DER on these very recordings, and what it gives."""
-    tried = {
+) -> dict[float, DerReport]:
+    """What each threshold gives on these recordings."""
+    return {
         threshold: DerReport.from_scores(
             [
-                score(one.name, one.reference, decide(what, threshold), one.scored)
+                score(one.name, one.reference, way(what, threshold), one.scored)
                 for one, what in zip(recordings, heard, strict=True)
             ],
             name,
         )
         for threshold in thresholds
     }
-    return min(tried.items(), key=lambda item: item[1].der)
+
+
+def best(reports: Mapping[float, DerReport]) -> float:
+    """The threshold with the least DER."""
+    return min(reports, key=lambda threshold: reports[threshold].der)
 
 
 def merged_at(tuning: Tuning, analysis: Analysis, similarity: float) -> list[Turn]:
@@ -122,9 +126,10 @@ def row(system: str, report: DerReport) -> str:
     return f"| {report.dataset} | {system} | {cells(report)} | {report.speaker_count_accuracy:.0%} |"
 
 
-def conditions(config: RunConfig, harder: RunConfig, real: str | None) -> Iterator[tuple[str, list[Recording]]]:
+def conditions(
+    config: RunConfig, harder: RunConfig, corpus: Corpus, real: str | None
+) -> Iterator[tuple[str, list[Recording]]]:
     """What is measured, by name."""
-    corpus = open_corpus(config.test_corpus)
     yield "as trained", simulated_recordings(config, corpus, "test")
     yield "AMI's turns, rooms, loud noise", simulated_recordings(harder, corpus, "test")
     if real is not None:
@@ -143,21 +148,24 @@ def main() -> None:
         "| recordings | system | DER | false alarm / missed / confusion | count right |\n"
         "| --- | --- | ---: | --- | ---: |"
     )
+    corpus = open_corpus(config.test_corpus)
     tuning = ours.card.tuning
     similarities = sorted({*SIMILARITIES, tuning.merge_similarity})
-    dev = simulated_recordings(config, open_corpus(config.test_corpus), "dev")
-    tuned, _ = best(dev, [peer.hear(one.samples) for one in dev], peer.decide, THRESHOLDS, "dev")
-    for name, recordings in conditions(config, harder, asked.real):
+    dev = simulated_recordings(config, corpus, "dev")
+    tuned = best(rated(dev, [peer.hear(one.samples) for one in dev], peer.decide, THRESHOLDS, "dev"))
+    for name, recordings in conditions(config, harder, corpus, asked.real):
         analyses = [ours.analyse(one.samples) for one in recordings]
         heard = [peer.hear(one.samples) for one in recordings]
-        merged = partial(merged_at, tuning)
-        for system, threshold, report in (
-            ("ours, tuned on dev", *best(recordings, analyses, merged, [tuning.merge_similarity], name)),
-            ("ours, best", *best(recordings, analyses, merged, similarities, name)),
-            ("silero + Resemblyzer + AHC, tuned on dev", *best(recordings, heard, peer.decide, [tuned], name)),
-            ("silero + Resemblyzer + AHC, best", *best(recordings, heard, peer.decide, THRESHOLDS, name)),
+        for system, known, reports in (
+            (
+                "ours",
+                tuning.merge_similarity,
+                rated(recordings, analyses, partial(merged_at, tuning), similarities, name),
+            ),
+            ("silero + Resemblyzer + AHC", tuned, rated(recordings, heard, peer.decide, THRESHOLDS, name)),
         ):
-            print(row(f"{system} ({threshold:g})", report), flush=True)
+            for how, threshold in (("tuned on dev", known), ("best", best(reports))):
+                print(row(f"{system}, {how} ({threshold:g})", reports[threshold]), flush=True)
 
 
 if __name__ == "__main__":

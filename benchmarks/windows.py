@@ -10,19 +10,16 @@ from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.model import arguments
 from voiceflow_model.cli.model import find_model
 from voiceflow_model.config import load_config
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.data.corpus import FRAME_SAMPLES, Label
-from voiceflow_model.data.passage import label_activity
 from voiceflow_model.diarization.onnx_runtime import Diarizer
+from voiceflow_model.evaluation.oracle import true_activity
 from voiceflow_model.evaluation.recording import Recording
 from voiceflow_model.evaluation.simulated import simulated_recordings
 
-Mask = NDArray[np.bool_]
 SPLITS = {"validation": "training speakers, held-out speech", "dev": "dev speakers", "test": "test speakers"}
 
 
@@ -40,6 +37,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=200, help="of each kind")
     asked = parser.parse_args()
     diarizer = Diarizer.load(find_model(asked.model, asked.store))
+    corpus = open_corpus(load_config(asked.config, asked.overrides).test_corpus)
     print(
         "| whose | in a window | frames right | number right | another's voice |\n| --- | ---: | ---: | ---: | ---: |"
     )
@@ -49,18 +47,17 @@ def main() -> None:
             settings += [f"evaluation.speakers=[{speakers}, {speakers}]"]
             settings += [f"evaluation.recording_s={diarizer.card.window_s}"]
             config = load_config(asked.config, [*asked.overrides, *settings])
-            windows = simulated_recordings(config, open_corpus(config.test_corpus), split)
+            windows = simulated_recordings(config, corpus, split)
             rates = np.mean([judged(diarizer, one) for one in windows], axis=0)
             print(f"| {whose} | {speakers} | {' | '.join(f'{rate:.1%}' for rate in rates)} |", flush=True)
 
 
 def judged(diarizer: Diarizer, window: Recording) -> Rates:
     """Of one window, local speakers renamed to fit best."""
-    said = np.zeros((len(window.samples) // FRAME_SAMPLES, diarizer.card.num_speakers), np.bool_)
-    truth = said.copy()
-    labels = [Label(turn.start_s, turn.end_s, turn.speaker) for turn in window.reference]
-    known, names = label_activity(labels, len(truth))
+    known, names = true_activity(window)
+    truth = np.zeros((len(known), diarizer.card.num_speakers), np.bool_)
     truth[:, : len(names)] = known
+    said = np.zeros_like(truth)
     runs = diarizer.analyse(window.samples).runs
     for local, start, end in zip(runs.local, runs.start, runs.end, strict=True):
         said[start:end, local] = True

@@ -37,8 +37,7 @@ def oracle_table(diarizer: Diarizer, recordings: Iterable[Recording]) -> OracleT
     tuning = diarizer.card.tuning
     found = []
     for one in recordings:
-        frames = len(one.samples) // FRAME_SAMPLES
-        truth, names = label_activity([Label(t.start_s, t.end_s, t.speaker) for t in one.reference], frames)
+        truth, names = true_activity(one)
         heard = diarizer.analyse(one.samples)
         told = diarizer.analyse(one.samples, truth=truth)
         ways = (
@@ -51,6 +50,12 @@ def oracle_table(diarizer: Diarizer, recordings: Iterable[Recording]) -> OracleT
     return OracleTable(
         **{name: total(way).rate for name, way in zip(OracleTable.model_fields, zip(*found, strict=True), strict=True)}
     )
+
+
+def true_activity(one: Recording) -> tuple[Mask, tuple[str, ...]]:
+    """Who talks in each frame by the reference, (frames, speakers), and who they are."""
+    frames = len(one.samples) // FRAME_SAMPLES
+    return label_activity([Label(t.start_s, t.end_s, t.speaker) for t in one.reference], frames)
 
 
 def true_speakers(analysis: Analysis, truth: Mask) -> Ints:
