@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -108,3 +110,10 @@ def test_it_is_known_where_the_time_of_a_step_goes():
         step([batch(0), batch(1)])
         assert set(step.seconds) == {"forward", "backward", "update"}
         assert min(step.seconds.values()) > 0
+
+
+def test_threads_hand_the_interpreter_over_sooner_while_steps_are_taken():
+    before = sys.getswitchinterval()
+    with Stepper(fresh(), CONFIG, 2, threads=1, dtype=torch.float32):
+        assert sys.getswitchinterval() < before
+    assert sys.getswitchinterval() == before
