@@ -49,14 +49,14 @@ class EmbeddingHead(nn.Module):
 
     def __init__(self, channels: int, width: int, dim: int) -> None:
         super().__init__()
-        self.project = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, width), nn.GELU(approximate="tanh"))
+        self.project = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, width), nn.GELU())
         self.score = nn.Sequential(nn.Linear(width, 32), nn.Tanh(), nn.Linear(32, 1))
         self.norm = PooledNorm(2 * width)
         self.embed = nn.Linear(2 * width, dim)
 
     def frames(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, channels, frames) -> features (batch, frames, width) and attention scores (batch, frames)."""
-        x = self.project(features.transpose(1, 2))
+        """(batch, frames, channels) -> features (batch, frames, width) and attention scores (batch, frames)."""
+        x = self.project(features)
         return x, self.score(x).squeeze(-1)
 
     def pool(self, x: Tensor, score: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from voiceflow_model.network.depthwise import Depthwise
+
 
 class ConvBlock(nn.Module):
     """Depthwise convolution in time, then a pointwise bottleneck, added to its input.
@@ -11,23 +13,20 @@ class ConvBlock(nn.Module):
 
     def __init__(self, channels: int, dilation: int, kernel: int = 7, expansion: int = 2) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(
-            channels, channels, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=channels
-        )
+        self.depthwise = Depthwise(channels, kernel, dilation=dilation)
         self.norm = nn.LayerNorm(channels)
         self.expand = nn.Linear(channels, expansion * channels)
         self.contract = nn.Linear(expansion * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, frames) -> the same shape."""
-        y = self.norm(self.depthwise(x).transpose(1, 2))  # (batch, frames, channels)
-        y = self.contract(nn.functional.gelu(self.expand(y), approximate="tanh"))
-        added: Tensor = x + y.transpose(1, 2)
+        """(batch, frames, channels) -> the same shape."""
+        y = self.expand(self.norm(self.depthwise(x)))
+        added: Tensor = x + self.contract(nn.functional.gelu(y))
         return added
 
 
 class Encoder(nn.Module):
-    """Log-mel (batch, mels, T) at 10 ms -> features (batch, channels, T // 2) at 20 ms."""
+    """Log-mel (batch, mels, T) at 10 ms -> features (batch, T // 2, channels) at 20 ms."""
 
     def __init__(self, mels: int, channels: int, blocks: int) -> None:
         super().__init__()
@@ -41,7 +40,7 @@ class Encoder(nn.Module):
 
     def early(self, mel: Tensor, blocks: int) -> Tensor:
         """Features after the first `blocks`, which have heard less of what is before and after."""
-        features: Tensor = self.blocks[:blocks](self.norm(self.stem(mel).transpose(1, 2)).transpose(1, 2))
+        features: Tensor = self.blocks[:blocks](self.norm(self.stem(mel).transpose(1, 2)))
         return features
 
     def late(self, features: Tensor, blocks: int) -> Tensor:

@@ -41,14 +41,14 @@ class LogMel(nn.Module):
         pad = (WINDOW - HOP) // 2
         padded = nn.functional.pad(waveform, (pad, pad))  # (batch, samples + 240)
         if torch.onnx.is_in_onnx_export():
-            spectrum = nn.functional.conv1d(padded[:, None], self.basis, stride=HOP)  # (batch, 2 * bins, frames)
-            real, imaginary = spectrum.chunk(2, dim=1)
+            parts = nn.functional.conv1d(padded[:, None], self.basis, stride=HOP)  # (batch, 2 * bins, frames)
+            real, imaginary = parts.transpose(1, 2).chunk(2, dim=-1)
         else:
-            spectrogram = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
-            real, imaginary = spectrogram.real, spectrogram.imag
-        power = real.square() + imaginary.square()  # (batch, bins, frames)
-        mel = torch.log(self.bands.T @ power + _FLOOR)  # (batch, mels, frames)
-        return (mel - mel.mean(-1, keepdim=True)) / 4.0  # about unit variance on speech
+            spectrum = torch.fft.rfft(padded.unfold(-1, WINDOW, HOP) * self.window)
+            real, imaginary = spectrum.real, spectrum.imag
+        power = torch.addcmul(real.square(), imaginary, imaginary)  # (batch, frames, bins)
+        mel = torch.log(power @ self.bands + _FLOOR)  # (batch, frames, mels)
+        return ((mel - mel.mean(1, keepdim=True)) / 4.0).transpose(1, 2)  # about unit variance on speech
 
 
 def mel_bands(mels: int) -> Tensor:

@@ -92,7 +92,7 @@ class FastDiarizationModel(nn.Module):
         `wanted` (batch, frames, n) asks for those of parts of it.
         """
         mel = self.frontend(waveform)
-        early = self.encoder.early(mel, self.voice_blocks)  # (batch, channels, frames)
+        early = self.encoder.early(mel, self.voice_blocks)  # (batch, frames, channels)
         logits, likeness = self.segmentation(self.encoder.late(early, self.voice_blocks))
         x, attention = self.embedding.frames(self.voice_encoder(mel) if self.voice_encoder else early)
         if activity is None:

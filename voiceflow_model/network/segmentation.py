@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from voiceflow_model.network.depthwise import Depthwise
+
 COARSE = 4  # frames, 80 ms: how finely the context of a window is modelled
 TOLD = 2  # attention heads of a block that training tells who is the same
 
@@ -19,7 +21,7 @@ class Attention(nn.Module):
         self.forth = nn.Sequential(
             nn.LayerNorm(channels),
             nn.Linear(channels, 2 * channels),
-            nn.GELU(approximate="tanh"),
+            nn.GELU(),
             nn.Linear(2 * channels, channels),
         )
 
@@ -44,7 +46,7 @@ class SegmentationHead(nn.Module):
 
     def __init__(self, channels: int, classes: int, attention_blocks: int) -> None:
         super().__init__()
-        self.coarsen = nn.Conv1d(channels, channels, 2 * COARSE - 1, COARSE, padding=COARSE - 1, groups=channels)
+        self.coarsen = Depthwise(channels, 2 * COARSE - 1, stride=COARSE)
         heads = channels // (8 if channels % 16 or channels < 32 else 16)
         self.attention = nn.ModuleList([Attention(channels, heads) for _ in range(attention_blocks)])
         self.norm = nn.LayerNorm(channels)
@@ -52,8 +54,8 @@ class SegmentationHead(nn.Module):
         self.classify = nn.Linear(3 * channels, classes)
 
     def forward(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(batch, channels, frames) -> logits (batch, frames, classes), and per block the scores of `Attention`."""
-        x = self.coarsen(features).transpose(1, 2)  # (batch, ceil(frames / COARSE), channels)
+        """(batch, frames, channels) -> logits (batch, frames, classes), and per block the scores of `Attention`."""
+        x = self.coarsen(features)  # (batch, ceil(frames / COARSE), channels)
         likeness = []
         for block in self.attention:
             x, scores = block(x)
@@ -61,6 +63,5 @@ class SegmentationHead(nn.Module):
         context = self.recurrent(self.norm(x))[0]
         batch, coarse, width = context.shape
         context = context[:, :, None].expand(batch, coarse, COARSE, width).reshape(batch, coarse * COARSE, width)
-        fine = features.transpose(1, 2)
-        logits: Tensor = self.classify(torch.cat([context[:, : fine.shape[1]], fine], dim=-1))
+        logits: Tensor = self.classify(torch.cat([context[:, : features.shape[1]], features], dim=-1))
         return logits, likeness
