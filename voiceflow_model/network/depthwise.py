@@ -7,8 +7,9 @@ from torch import Tensor, nn
 class Depthwise(nn.Conv1d):
     """Depthwise convolution over (batch, frames, channels), padded so that a stride of one keeps the frames.
 
-    A CPU takes three to eight times as long for `Conv1d` and its gradients as for the same sums as `Conv2d` over channels
-    that lie next to each other, with a dilation as a second axis: frame t is at (t // dilation, t % dilation).
+    A CPU takes three to eight times as long for `Conv1d` and its gradients as for the same sums as `Conv2d` over
+    channels that lie next to each other, with a dilation as a second axis: frame t is at (t // dilation, t % dilation).
+    A GPU and the ONNX export keep `Conv1d` (docs/adr/0014-channels-last.md).
     """
 
     def __init__(self, channels: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> None:
