@@ -1,8 +1,7 @@
 """What each decision after the network is worth, without training again: DER on dev and on test, one change at a time.
 
 Every variant is tuned anew on the dev recordings, as an evaluation does, and then measured on the test recordings. The
-last ones are alternatives that VoiceFlow does not have, because they earned nothing here. Before them, both DERs over
-the threshold of clustering with all else as stored with the model: how well dev speakers know the test's.
+last ones are alternatives that VoiceFlow does not have, because they earned nothing here.
 
     python -m benchmarks.decisions --model RUN_OR_ONNX --config demo evaluation.dev_recordings=48
 """
@@ -30,7 +29,7 @@ from voiceflow_model.evaluation.der import errors, score, total
 from voiceflow_model.evaluation.recording import Recording
 from voiceflow_model.evaluation.report import DerReport
 from voiceflow_model.evaluation.simulated import simulated_recordings
-from voiceflow_model.evaluation.tuning import SIMILARITIES, search
+from voiceflow_model.evaluation.tuning import search
 
 Decide = Callable[[Analysis, Tuning], list[Turn]]
 
@@ -108,16 +107,8 @@ def main() -> None:
         diarizer.card = card.model_copy(update={"tuning": tuning})
         return [diarizer.analyse(one.samples) for one in (dev if part == "dev" else test)]
 
-    usual = card.tuning
-    heard = {part: analysed(part, usual.window_hop_s, usual.max_run_s) for part in ("dev", "test")}
-    print("| merge_similarity | dev DER | test DER |\n| ---: | ---: | ---: |")
-    for value in SIMILARITIES:
-        tuning = usual.model_copy(update={"merge_similarity": value})
-        rates = (_rate(decide, *of, tuning) for of in ((dev, heard["dev"]), (test, heard["test"])))
-        print(f"| {value:g} | {' | '.join(f'{rate:.1%}' for rate in rates)} |", flush=True)
-
     print(
-        "\n| | dev DER | FA / missed / confusion | test DER | FA / missed / confusion |\n"
+        "| | dev DER | FA / missed / confusion | test DER | FA / missed / confusion |\n"
         "| --- | ---: | --- | ---: | --- |"
     )
     for name, (changes, way) in VARIANTS.items():

@@ -22,7 +22,7 @@ from resemblyzer import VoiceEncoder, normalize_volume
 from scipy.cluster.hierarchy import fcluster, linkage
 from silero_vad import get_speech_timestamps, load_silero_vad
 
-from benchmarks.model import arguments, cells
+from benchmarks.model import HARDER, arguments, cells
 from voiceflow_model.cli.model import find_model
 from voiceflow_model.config import RunConfig, load_config
 from voiceflow_model.data.corpora import open_corpus
@@ -41,12 +41,6 @@ from voiceflow_model.evaluation.tuning import SIMILARITIES
 What = TypeVar("What")
 
 THRESHOLDS: tuple[float, ...] = tuple(np.arange(0.1, 0.701, 0.025).round(3).tolist())
-HARDER = (
-    "conversation.turn_style=ami",
-    "conversation.room_share=1.0",
-    "conversation.snr_db=[0.0, 10.0]",
-    "evaluation.overlap_probability=0.5",
-)
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 
 

@@ -1,8 +1,16 @@
-"""What benchmarks of a trained model share: their arguments, and how they print a DER."""
+"""What benchmarks of a trained model share: arguments, harder conversations, and how they print a DER."""
 
 import argparse
 
 from voiceflow_model.evaluation.report import DerReport
+
+# AMI's turn taking, a room each and noise at 0 to 10 dB, which no shipped configuration trains on.
+HARDER = (
+    "conversation.turn_style=ami",
+    "conversation.room_share=1.0",
+    "conversation.snr_db=[0.0, 10.0]",
+    "evaluation.overlap_probability=0.5",
+)
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
