@@ -38,7 +38,7 @@ Heard = Sequence[tuple[Recording, Analysis]]
 
 
 def rate(heard: Heard, tuning: Tuning) -> float:
-    """DER."""
+    """DER (collar 0) of all of them."""
     return total([errors(one.reference, decide(what, tuning), one.scored) for one, what in heard]).rate
 
 
