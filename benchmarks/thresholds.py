@@ -56,11 +56,12 @@ def main() -> None:
     asked = arguments(__doc__).parse_args()
     diarizer = Diarizer.load(find_model(asked.model, asked.store), threads=2)
     usual = diarizer.card.tuning
+    corpus = open_corpus(load_config(asked.config, asked.overrides).test_corpus)
 
     @cache
     def heard(condition: str, split: Split) -> Heard:
         config = load_config(asked.config, [*asked.overrides, *CONDITIONS[condition]])
-        recordings = simulated_recordings(config, open_corpus(config.test_corpus), split)
+        recordings = simulated_recordings(config, corpus, split)
         return [(one, diarizer.analyse(one.samples)) for one in recordings]
 
     sets = [(condition, split) for condition in CONDITIONS for split in SPLITS]
