@@ -3,13 +3,15 @@
 The peer is what one gets from PyPI with weights inside the wheels and no training. Each is rated with the clustering
 threshold that dev speakers give it (ours as exported, the peer on the configuration's dev recordings), and with the one
 that is best on the very recordings that are scored: between the two lies what a threshold costs. Simulated
-conversations of the configuration's test speakers are made twice: as it says, and with AMI's turn taking, a room each
-and noise at 0 to 10 dB, which no shipped configuration trains on. `--real FOLDER` adds recordings with RTTMs.
+conversations of the configuration's test speakers are made as it says, and in three ways that no shipped configuration
+trains on: with AMI's turn taking, with a room each and noise at 0 to 10 dB, and with both. `--real FOLDER` adds
+recordings with RTTMs.
 
     pip install silero-vad resemblyzer "setuptools<81"
     python -m benchmarks.diarization --model MODEL --config speech corpus.url=... corpus.heldout_url=... --real ami
 """
 
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -22,9 +24,9 @@ from resemblyzer import VoiceEncoder, normalize_volume
 from scipy.cluster.hierarchy import fcluster, linkage
 from silero_vad import get_speech_timestamps, load_silero_vad
 
-from benchmarks.model import HARDER, arguments, cells
+from benchmarks.model import AMIS_TURNS, HARDER, LOUD, arguments, cells
 from voiceflow_model.cli.model import find_model
-from voiceflow_model.config import RunConfig, load_config
+from voiceflow_model.config import load_config
 from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Corpus, Samples
 from voiceflow_model.diarization.analysis import Analysis
@@ -40,6 +42,12 @@ from voiceflow_model.evaluation.tuning import SIMILARITIES
 
 What = TypeVar("What")
 
+CONDITIONS: dict[str, tuple[str, ...]] = {
+    "as trained": (),
+    "AMI's turns": AMIS_TURNS,
+    "rooms, loud noise": LOUD,
+    "AMI's turns, rooms, loud noise": HARDER,
+}
 THRESHOLDS: tuple[float, ...] = tuple(np.arange(0.1, 0.701, 0.025).round(3).tolist())
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 
@@ -120,14 +128,12 @@ def row(system: str, report: DerReport) -> str:
     return f"| {report.dataset} | {system} | {cells(report)} | {report.speaker_count_accuracy:.0%} |"
 
 
-def conditions(
-    config: RunConfig, harder: RunConfig, corpus: Corpus, real: str | None
-) -> Iterator[tuple[str, list[Recording]]]:
+def conditions(asked: Namespace, corpus: Corpus) -> Iterator[tuple[str, list[Recording]]]:
     """What is measured, by name."""
-    yield "as trained", simulated_recordings(config, corpus, "test")
-    yield "AMI's turns, rooms, loud noise", simulated_recordings(harder, corpus, "test")
-    if real is not None:
-        yield real, list(load_folder(real))
+    for name, changes in CONDITIONS.items():
+        yield name, simulated_recordings(load_config(asked.config, [*asked.overrides, *changes]), corpus, "test")
+    if asked.real is not None:
+        yield asked.real, list(load_folder(asked.real))
 
 
 def main() -> None:
@@ -136,7 +142,6 @@ def main() -> None:
     parser.add_argument("--real", help="a folder of audio and RTTM")
     asked = parser.parse_args()
     config = load_config(asked.config, asked.overrides)
-    harder = load_config(asked.config, [*asked.overrides, *HARDER])
     ours, peer = Diarizer.load(find_model(asked.model, asked.store)), Peer()
     print(
         "| recordings | system | DER | false alarm / missed / confusion | count right |\n"
@@ -147,7 +152,7 @@ def main() -> None:
     similarities = sorted({*SIMILARITIES, tuning.merge_similarity})
     dev = simulated_recordings(config, corpus, "dev")
     tuned = best(rated(dev, [peer.hear(one.samples) for one in dev], peer.decide, THRESHOLDS, "dev"))
-    for name, recordings in conditions(config, harder, corpus, asked.real):
+    for name, recordings in conditions(asked, corpus):
         analyses = [ours.analyse(one.samples) for one in recordings]
         heard = [peer.hear(one.samples) for one in recordings]
         for system, known, reports in (
