@@ -57,13 +57,27 @@ def reassigned(analysis: Analysis, tuning: Tuning, *, rounds: int) -> list[Turn]
 def _nearest(analysis: Analysis, speaker: Ints, tuning: Tuning) -> Ints:
     runs, tree = analysis.runs, tree_of(analysis, tuning)
     apart, centroids = tree.apart, tree.centroids(speaker)
-    likeness, found = tree.voices @ centroids.T, np.full(len(runs), NOBODY)
+    likeness, found = runs.embedding @ centroids.T, np.full(len(runs), NOBODY)
     for run in np.argsort(-runs.clean_s, kind="stable"):
         beside = found[apart.indices[apart.indptr[run] : apart.indptr[run + 1]]]
         taken = np.isin(np.arange(len(centroids)), beside)
         keeps = runs.clean_s[run] < tuning.min_embed_s
         found[run] = speaker[run] if keeps else (likeness[run] - 9 * taken).argmax()
     return found
+
+
+def with_their_tracks(analysis: Analysis, tuning: Tuning) -> list[Turn]:
+    """Runs too short to found go with most of their local speaker's seconds in the window, whatever they sound like."""
+    speaker, runs = cluster(analysis, tuning), analysis.runs
+    if not len(speaker):
+        return []
+    founds = tree_of(analysis, tuning).founds
+    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
+    seconds = np.zeros((track.max() + 1, speaker.max() + 1))
+    np.add.at(seconds, (track[founds], speaker[founds]), runs.clean_s[founds])
+    short = ~founds & seconds.any(axis=1)[track]
+    speaker[short] = seconds[track[short]].argmax(axis=1)
+    return turns_of(analysis, speaker, tuning)
 
 
 def median_filtered(analysis: Analysis, tuning: Tuning, *, seconds: float) -> list[Turn]:
@@ -85,6 +99,7 @@ VARIANTS = {
     "runs of at most 2.5 s": Variant({"max_run_s": 2.5}),
     "a run is known by itself alone": Variant({"track_weight": 0.0}),
     "a local speaker's voice counts as much as the run's": Variant({"track_weight": 1.0}),
+    "short runs go with their local speakers": Variant(decide=with_their_tracks),
     "runs re-assigned to the nearest cluster, once": Variant(decide=partial(reassigned, rounds=1)),
     "the same until nothing moves": Variant(decide=partial(reassigned, rounds=20)),
     "median filter of 0.22 s": Variant(decide=partial(median_filtered, seconds=0.22)),

@@ -78,13 +78,9 @@ def test_and_keeps_the_clusters_of_both_apart():
     assert cluster(analysis, KEEP_ALL).tolist() == [0, 0, 1, 1]
 
 
-def test_a_word_goes_with_its_own_track_whatever_it_sounds_like():
-    analysis = windows([(0, 50, 0, 0), (60, 65, 1, 0)], [(0, 50, 1)])
-    assert speakers(analysis) == [0, 0, 1]
-
-
-def test_a_word_on_a_track_of_its_own_goes_with_the_nearest_voice():
-    analysis = windows([(0, 50, 0, 0), (60, 65, 1, 1)], [(0, 50, 1)])
+@pytest.mark.parametrize("track", [0, 1], ids=["another's track", "a track of its own"])
+def test_a_word_goes_with_the_nearest_voice_whatever_its_track(track):
+    analysis = windows([(0, 50, 0, 0), (60, 65, 1, track)], [(0, 50, 1)])
     assert speakers(analysis) == [0, 1, 1]
 
 
@@ -135,7 +131,7 @@ def test_a_cluster_with_too_small_a_share_dissolves():
     assert max(speakers(analysis, Tuning(min_cluster_share=0.02))) == 1
 
 
-def test_what_dissolves_goes_to_the_nearest_voice_and_not_with_its_track():
+def test_what_dissolves_goes_to_the_nearest_voice_too():
     like_second = (0, 470, 495, [0, 0.8, 0.6, 0], 0.5)
     analysis = heard((0, 0, 300, [1, 0, 0, 0], 6.0), like_second, (1, 310, 460, [0, 1, 0, 0], 3.0))
     strict = Tuning(merge_similarity=0.9, min_cluster_share=0.1)

@@ -19,11 +19,9 @@ SIMULTANEOUS = 0.5  # two runs of a window that share this much of the shorter o
 class Tree(NamedTuple):
     """What clustering comes to before any threshold."""
 
-    track: Ints  # (runs,) number of its local speaker in its window
-    voices: Floats  # (runs, dim), unit length
     founds: NDArray[np.bool_]  # (runs,)
     apart: sparse.csr_array  # (runs, runs)
-    sums: Floats  # (runs, dim) voices times seconds
+    sums: Floats  # (runs, dim) voices, unit length, times seconds
     groups: Ints  # (founding runs,) leaf of each
     weight: Floats  # (leaves,) seconds
     merges: Merges
@@ -41,9 +39,9 @@ def cluster(
 ) -> Ints:
     """Speaker (runs,) of every run, numbered from 0. Two that sound at once share one only when there is no other.
 
-    Runs with at least `min_embed_s` of clean speech found the clusters, weighted by it; the others join one. Bounds
-    are on the number of clusters; a recording with fewer founding runs than `min_speakers` has as many clusters as
-    it has those. Raises ConfigError for bounds that contradict each other.
+    Runs with at least `min_embed_s` of clean speech found the clusters, weighted by it; the others join the one whose
+    mean voice is nearest to their own. Bounds are on the number of clusters; a recording with fewer founding runs than
+    `min_speakers` has as many clusters as it has those. Raises ConfigError for bounds that contradict each other.
     """
     low, high = check_bounds(min_speakers, max_speakers)
     runs = analysis.runs
@@ -52,7 +50,7 @@ def cluster(
     tree = tree_of(analysis, tuning)
     speaker = np.full(len(runs), NOBODY, np.int64)
     speaker[tree.founds] = _found(tree, tuning, low, high)
-    _join(speaker, runs, tree, tree.voices @ tree.centroids(speaker).T)
+    _join(speaker, runs, tree.apart, runs.embedding @ tree.centroids(speaker).T)
     return speaker
 
 
@@ -103,11 +101,12 @@ def simultaneous(runs: Runs) -> sparse.csr_array:
     return sparse.csr_array((np.ones(both.sum(), np.float32), (a[both], b[both])), shape=shared.shape)
 
 
-def _voices(runs: Runs, track: Ints, track_weight: float) -> Floats:
-    """Voices (runs, dim): of each run, and `track_weight` times that of its track (runs,), the mean of all its runs.
+def _voices(runs: Runs, track_weight: float) -> Floats:
+    """Voices (runs, dim): of each run, and `track_weight` times the mean of all that its local speaker says there.
 
     A run lasts a second or two, which is little to know a voice by; its local speaker says more in the window.
     """
+    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
     sums = np.zeros((track.max() + 1, runs.embedding.shape[1]), np.float32)
     np.add.at(sums, track, runs.embedding * np.maximum(runs.clean_s, 1e-3)[:, None])
     return _unit(runs.embedding + np.float32(track_weight) * _unit(sums)[track])
@@ -119,18 +118,16 @@ def _unit(vectors: Floats) -> Floats:
 
 def _grow(analysis: Analysis, min_embed_s: float, track_weight: float) -> Tree:
     runs = analysis.runs
-    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
-    voices = _voices(runs, track, track_weight)
     founds = runs.clean_s >= min_embed_s
     if not founds.any():
         founds[:] = True
     apart = simultaneous(runs)
     seconds = np.asarray(np.maximum(runs.clean_s, 1e-3) / views(analysis), np.float32)
-    sums = voices * seconds[:, None]
+    sums = _voices(runs, track_weight) * seconds[:, None]
     founding = sums[founds], seconds[founds], apart[founds][:, founds]
     groups = condense(*founding)
     leaves = grouped(*founding, groups)
-    return Tree(track, voices, founds, apart, sums, groups, leaves[1], link(*leaves))
+    return Tree(founds, apart, sums, groups, leaves[1], link(*leaves))
 
 
 def _found(tree: Tree, tuning: Tuning, low: int, high: float) -> Ints:
@@ -167,21 +164,13 @@ def _choose_steps(
     return int(best[np.abs(best - wanted).argmin()])
 
 
-def _join(speaker: Ints, runs: Runs, tree: Tree, similarity: Floats) -> None:
-    """Fill the NOBODY entries of speaker (runs,), the longest run first, from similarity (runs, clusters).
+def _join(speaker: Ints, runs: Runs, apart: sparse.csr_array, similarity: Floats) -> None:
+    """Fill the NOBODY entries of speaker (runs,), the longest run first, by the greatest similarity (runs, clusters).
 
-    A run too short to found goes with most of its local speaker's seconds in the window, one whose cluster was too
-    small with the nearest centroid. A cluster that sounds at the same time in the window is the last resort.
+    A cluster that sounds at the same time in the window is the last resort.
     """
-    track, apart = tree.track, tree.apart
-    on_track = np.zeros((track.max() + 1, similarity.shape[1]))
-    settled = speaker != NOBODY
-    np.add.at(on_track, (track[settled], speaker[settled]), runs.clean_s[settled])
-    preference = similarity + np.where(
-        tree.founds[:, None], 0, 200 * on_track[track]
-    )  # one frame outweighs any likeness
-    joining = np.flatnonzero(~settled)
+    joining = np.flatnonzero(speaker == NOBODY)
     for run in joining[np.argsort(runs.start[joining] - runs.end[joining], kind="stable")]:
         beside = speaker[apart.indices[apart.indptr[run] : apart.indptr[run + 1]]]
         taken = np.isin(np.arange(similarity.shape[1]), beside)
-        speaker[run] = (preference[run] - 1e9 * taken).argmax()
+        speaker[run] = (similarity[run] - 9 * taken).argmax()
