@@ -20,7 +20,7 @@ from voiceflow_model.data.corpora import open_corpus
 from voiceflow_model.diarization.aggregation import active_speakers, speaker_scores, to_turns
 from voiceflow_model.diarization.analysis import Analysis
 from voiceflow_model.diarization.card import Tuning
-from voiceflow_model.diarization.clustering import NOBODY, cluster, tree_of
+from voiceflow_model.diarization.clustering import NOBODY, cluster, tracks, tree_of
 from voiceflow_model.diarization.decision import decide, turns_of
 from voiceflow_model.diarization.linkage import Ints
 from voiceflow_model.diarization.onnx_runtime import Diarizer
@@ -72,7 +72,7 @@ def with_their_tracks(analysis: Analysis, tuning: Tuning) -> list[Turn]:
     if not len(speaker):
         return []
     founds = tree_of(analysis, tuning).founds
-    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
+    track = tracks(runs)
     seconds = np.zeros((track.max() + 1, speaker.max() + 1))
     np.add.at(seconds, (track[founds], speaker[founds]), runs.clean_s[founds])
     short = ~founds & seconds.any(axis=1)[track]

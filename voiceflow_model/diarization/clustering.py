@@ -85,6 +85,12 @@ def views(analysis: Analysis) -> Ints:
     return np.searchsorted(starts, middle, side="right") - np.searchsorted(ends, middle, side="right")
 
 
+def tracks(runs: Runs) -> Ints:
+    """A number (runs,) for each local speaker of each window, the same for all of its runs."""
+    numbers: Ints = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
+    return numbers
+
+
 def simultaneous(runs: Runs) -> sparse.csr_array:
     """Which runs (runs, runs) sound at the same time in the same window: two people by the network's own decision.
 
@@ -106,7 +112,7 @@ def _voices(runs: Runs, track_weight: float) -> Floats:
 
     A run lasts a second or two, which is little to know a voice by; its local speaker says more in the window.
     """
-    track = np.unique(np.stack([runs.window, runs.local]), axis=1, return_inverse=True)[1].ravel()
+    track = tracks(runs)
     sums = np.zeros((track.max() + 1, runs.embedding.shape[1]), np.float32)
     np.add.at(sums, track, runs.embedding * np.maximum(runs.clean_s, 1e-3)[:, None])
     return _unit(runs.embedding + np.float32(track_weight) * _unit(sums)[track])
