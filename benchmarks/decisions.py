@@ -17,11 +17,11 @@ from benchmarks.model import arguments, cells
 from voiceflow_model.cli.model import find_model
 from voiceflow_model.config import load_config
 from voiceflow_model.data.corpora import open_corpus
-from voiceflow_model.diarization.aggregation import active_speakers, speaker_scores, to_turns
+from voiceflow_model.diarization.aggregation import to_turns
 from voiceflow_model.diarization.analysis import Analysis
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.clustering import NOBODY, cluster, tracks, tree_of
-from voiceflow_model.diarization.decision import decide, turns_of
+from voiceflow_model.diarization.decision import activity, decide
 from voiceflow_model.diarization.linkage import Ints
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.rttm import Turn
@@ -51,7 +51,7 @@ def reassigned(analysis: Analysis, tuning: Tuning, *, rounds: int) -> list[Turn]
         before, speaker = speaker, _nearest(analysis, speaker, tuning)
         if np.array_equal(before, speaker):
             break
-    return turns_of(analysis, speaker, tuning)
+    return to_turns(activity(analysis, speaker, tuning), analysis.frame_s, tuning)
 
 
 def _nearest(analysis: Analysis, speaker: Ints, tuning: Tuning) -> Ints:
@@ -71,21 +71,23 @@ def with_their_tracks(analysis: Analysis, tuning: Tuning) -> list[Turn]:
     speaker, runs = cluster(analysis, tuning), analysis.runs
     if not len(speaker):
         return []
-    founds = tree_of(analysis, tuning).founds
-    track = tracks(runs)
+    founds, track = tree_of(analysis, tuning).founds, tracks(runs)
     seconds = np.zeros((track.max() + 1, speaker.max() + 1))
     np.add.at(seconds, (track[founds], speaker[founds]), runs.clean_s[founds])
     short = ~founds & seconds.any(axis=1)[track]
     speaker[short] = seconds[track[short]].argmax(axis=1)
-    return turns_of(analysis, speaker, tuning)
+    return to_turns(activity(analysis, speaker, tuning, by_voice=False), analysis.frame_s, tuning)
+
+
+def voted_by_runs(analysis: Analysis, tuning: Tuning) -> list[Turn]:
+    """Each run votes for the speaker it was clustered to, all of it and with all its weight."""
+    active = activity(analysis, cluster(analysis, tuning), tuning, by_voice=False)
+    return to_turns(active, analysis.frame_s, tuning)
 
 
 def median_filtered(analysis: Analysis, tuning: Tuning, *, seconds: float) -> list[Turn]:
     """Each speaker's decisions through a median filter, as in EEND (Fujita et al. 2019)."""
-    speaker = cluster(analysis, tuning)
-    if not len(speaker):
-        return []
-    active = active_speakers(speaker_scores(analysis, speaker, int(speaker.max()) + 1), tuning)
+    active = activity(analysis, cluster(analysis, tuning), tuning)
     frames = round(seconds / analysis.frame_s) // 2 * 2 + 1
     return to_turns(median_filter(active.astype(np.int8), (frames, 1)) > 0, analysis.frame_s, tuning)
 
@@ -99,7 +101,8 @@ VARIANTS = {
     "runs of at most 2.5 s": Variant({"max_run_s": 2.5}),
     "a run is known by itself alone": Variant({"track_weight": 0.0}),
     "a local speaker's voice counts as much as the run's": Variant({"track_weight": 1.0}),
-    "short runs go with their local speakers": Variant(decide=with_their_tracks),
+    "runs vote for the speaker they are clustered to": Variant(decide=voted_by_runs),
+    "and short runs go with their local speakers": Variant(decide=with_their_tracks),
     "runs re-assigned to the nearest cluster, once": Variant(decide=partial(reassigned, rounds=1)),
     "the same until nothing moves": Variant(decide=partial(reassigned, rounds=20)),
     "median filter of 0.22 s": Variant(decide=partial(median_filtered, seconds=0.22)),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from voiceflow_model.diarization.analysis import Analysis, pool_runs
+from voiceflow_model.diarization.analysis import PIECE_S, Analysis, pool_runs
 
 VOICES = np.eye(4, dtype=np.float32)
 FRAME_S = 0.02
@@ -14,8 +14,10 @@ def analysis_of(decisions, voice, starts, sure=0.9, max_run_s=10.0) -> Analysis:
     features = VOICES[voice]
     weight = np.concatenate([np.eye(4), np.zeros((4, 4))], axis=1).astype(np.float32)
     attention, bias = np.zeros(voice.shape, np.float32), np.zeros(4, np.float32)
-    runs = pool_runs(decisions, features, attention, weight, bias, FRAME_S, max_run_s)
+    runs, pieces = (
+        pool_runs(decisions, features, attention, weight, bias, FRAME_S, length_s) for length_s in (max_run_s, PIECE_S)
+    )
     return Analysis(
         frame_s=FRAME_S, total_frames=int(max(starts)) + decisions.shape[1], starts=np.asarray(starts),
-        probabilities=np.where(decisions, sure, 0.0).astype(np.float32), runs=runs,
+        probabilities=np.where(decisions, sure, 0.0).astype(np.float32), runs=runs, pieces=pieces,
     )  # fmt: skip

@@ -36,7 +36,7 @@ def heard(*runs):
         np.zeros(len(runs), int), *map(np.array, (local, start, end)), unit.astype(np.float32),
         np.array(clean_s, np.float32),
     )  # fmt: skip
-    return Analysis(0.02, 500, np.array([0]), np.zeros((1, 500, 2), np.float32), made)
+    return Analysis(0.02, 500, np.array([0]), np.zeros((1, 500, 2), np.float32), made, made)
 
 
 def test_the_same_voice_is_one_speaker_in_every_window():
@@ -58,6 +58,15 @@ def test_two_people_on_one_local_track_of_a_window_are_two_speakers():
     assert speakers(analysis) == [0, 1, 0, 1]
     assert [(t.start_s, round(t.end_s, 2), t.speaker[-1]) for t in decide(analysis, KEEP_ALL)] == [
         (0.0, 2.0, "1"), (2.0, 4.0, "2"), (4.0, 5.2, "1"), (5.4, 6.0, "2"),
+    ]  # fmt: skip
+
+
+def test_a_change_of_speaker_that_the_network_missed_is_heard_by_the_pieces_of_a_run():
+    voice = np.repeat([[0, 0], [1, 1], [0, 1]], 200, axis=1)
+    analysis = analysis_of(np.ones((3, 400, 1), bool), voice, [0, 400, 800])
+    assert len(speakers(analysis)) == 3
+    assert [(t.start_s, t.duration_s, t.speaker[-1]) for t in decide(analysis, KEEP_ALL)] == [
+        (0.0, 8.0, "1"), (8.0, 8.0, "2"), (16.0, 4.0, "1"), (20.0, 4.0, "2"),
     ]  # fmt: skip
 
 

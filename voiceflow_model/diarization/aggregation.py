@@ -1,33 +1,42 @@
 """From speakers of overlapping windows to one decision per frame and speaker, and to turns."""
 
 import numpy as np
+from scipy.special import softmax
 
-from voiceflow_model.diarization.analysis import Analysis, find_runs
+from voiceflow_model.diarization.analysis import Analysis, Runs, find_runs
 from voiceflow_model.diarization.card import Tuning
-from voiceflow_model.diarization.linkage import Ints
 from voiceflow_model.diarization.pooling import Floats, Mask
 from voiceflow_model.diarization.rttm import Turn
 
+VOTE_WIDTH = 0.1  # of cosine: a voice as much nearer than another has 2.7 times its vote
 
-def speaker_scores(analysis: Analysis, run_speaker: Ints, num_speakers: int) -> Floats:
-    """Mean probability (total_frames, num_speakers), over the windows that see a frame, that a speaker talks there.
 
-    A run carries its local speaker's probabilities up to halfway to the neighbouring runs of that local speaker, so
-    that a lower onset can still reach speech which no window was sure of.
+def votes(pieces: Runs, voices: Floats) -> Floats:
+    """How likely each speaker, whose voice (speakers, dim) is known, is the one of each piece: (pieces, speakers)."""
+    return np.asarray(softmax(pieces.embedding @ voices.T / VOTE_WIDTH, axis=1), np.float32)
+
+
+def speaker_scores(analysis: Analysis, runs: Runs, votes: Floats) -> Floats:
+    """Mean probability (total_frames, speakers), over the windows that see a frame, that a speaker talks there.
+
+    A run, of which `votes` (runs, speakers) says whose it is, carries its local speaker's probabilities up to halfway
+    to the neighbouring runs of that local speaker, so that a lower onset can still reach speech which no window was
+    sure of.
     """
-    runs, frames = analysis.runs, analysis.probabilities.shape[1]
+    frames = analysis.probabilities.shape[1]
     same = (np.diff(runs.window) == 0) & (np.diff(runs.local) == 0)
     halfway = (runs.end[:-1] + runs.start[1:]) // 2
     first = np.concatenate([[0], np.where(same, halfway, 0)])
     last = np.concatenate([np.where(same, halfway, frames), [frames]])
-    total = np.zeros((analysis.total_frames, num_speakers), np.float32)
+    total = np.zeros((analysis.total_frames, votes.shape[1]), np.float32)
     seen = np.zeros((analysis.total_frames, 1), np.float32)
     bounds = np.searchsorted(runs.window, np.arange(len(analysis.starts) + 1))
     for window, start in enumerate(analysis.starts):
-        score = np.zeros((frames, num_speakers), np.float32)
+        score = np.zeros((frames, votes.shape[1]), np.float32)
         for run in range(bounds[window], bounds[window + 1]):
-            part = score[first[run] : last[run], run_speaker[run]]
-            np.maximum(part, analysis.probabilities[window, first[run] : last[run], runs.local[run]], out=part)
+            part = score[first[run] : last[run]]
+            heard = analysis.probabilities[window, first[run] : last[run], runs.local[run], None]
+            np.maximum(part, heard * votes[run], out=part)
         total[start : start + frames] += score
         seen[start : start + frames] += 1
     return np.asarray(total / np.maximum(seen, 1), np.float32)
@@ -41,13 +50,12 @@ def hysteresis(score: Floats, onset: float, offset: float) -> Mask:
     return np.asarray((latest >= 0) & (score[latest] > onset))
 
 
-def active_speakers(scores: Floats, tuning: Tuning) -> Mask:
+def active_speakers(expected: Floats, scores: Floats, tuning: Tuning) -> Mask:
     """Decide who talks, (frames, speakers): first how many at once, then that many with the highest scores.
 
     Counting first (as pyannote.audio does, Bredin 2023) keeps speech whose score is divided between two clusters.
-    Hysteresis works on the expected number of speakers: the n-th begins at n - 1 + onset.
+    Hysteresis works on the `expected` number of speakers (frames,): the n-th begins at n - 1 + onset.
     """
-    expected = scores.sum(axis=1)  # (frames,)
     count = np.zeros(len(scores), np.int64)
     for others in range(int(np.ceil(expected.max(initial=0)))):
         count += hysteresis(expected - others, tuning.onset, tuning.offset)

@@ -13,6 +13,7 @@ from voiceflow_model.diarization.pooling import Floats, Mask, attentive_statisti
 Ints = NDArray[np.int64]
 
 MIN_CLEAN_S = 0.2  # an embedding of less speech than this is mostly noise
+PIECE_S = 2.0  # of a run that votes by itself on who is heard
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Analysis:
     starts: Ints  # (windows,) first frame of each window
     probabilities: Floats  # (windows, frames, num_speakers)
     runs: Runs
+    pieces: Runs  # the runs once more, each cut into parts of at most PIECE_S
     trees: dict[tuple[float, float], Any] = field(
         default_factory=dict, repr=False, compare=False
     )  # `clustering` keeps them here
