@@ -2,7 +2,8 @@
 
 For each division, ours is tuned on conversations of its dev speakers, as an evaluation does, and measured on its test
 speakers, in the conditions of `benchmarks.diarization`; the peer has the threshold that is best on the very recordings
-that are scored. The last row is of all recordings of all divisions. Needs what `benchmarks.diarization` needs.
+that are scored. The last rows are of all recordings of all divisions: so, and with the tuning stored with the model,
+which may have seen any of the ten. Needs what `benchmarks.diarization` needs.
 
     python -m benchmarks.divisions --model MODEL --config speech corpus.url=... corpus.heldout_url=...
 """
@@ -40,34 +41,39 @@ class Divided(FilesCorpus):
         return self._halves.get(split) or super().speakers(split)
 
 
-class Pair(NamedTuple):
-    """What the two systems get wrong in the same recordings."""
+class Wrong(NamedTuple):
+    """What is wrong in the same recordings: tuned on this division's dev speakers, as stored with the model, the peer."""
 
-    ours: Errors
+    tuned: Errors
+    stored: Errors
     peer: Errors
 
-    def __str__(self) -> str:
-        return f"{self.ours.rate:.1%} / {self.peer.rate:.1%} = {self.ours.rate / self.peer.rate:.2f}"
+
+def beside(ours: Errors, peer: Errors) -> str:
+    """A cell of the table."""
+    return f"{ours.rate:.1%} / {peer.rate:.1%} = {ours.rate / peer.rate:.2f}"
 
 
-def divided(model: str, config_of: dict[str, RunConfig], seed: int) -> tuple[float, dict[str, Pair]]:
+def divided(model: str, config_of: dict[str, RunConfig], seed: int) -> tuple[float, dict[str, Wrong]]:
     """The threshold of this division's dev speakers, and the errors in each condition."""
     usual = config_of["as trained"]
     corpus = Divided(usual.test_corpus, seed)
     ours, peer = Diarizer.load(model), Peer()
+    stored = ours.card.tuning
     ours.card = ours.card.model_copy(update={"tuning": Tuning()})
-    tuning = tune(ours, simulated_recordings(usual, corpus, "dev"))
-    pairs = {}
+    tuned = tune(ours, simulated_recordings(usual, corpus, "dev"))
+    wrong = {}
     for condition, config in config_of.items():
         recordings = simulated_recordings(config, corpus, "test")
-        found = [errors(one.reference, ours.diarize(one.samples, tuning=tuning), one.scored) for one in recordings]
-        heard = [(one, peer.hear(one.samples)) for one in recordings]
-        theirs = [
-            total([errors(one.reference, peer.decide(what, threshold), one.scored) for one, what in heard])
-            for threshold in THRESHOLDS
+        ways = [[ours.diarize(one.samples, tuning=tuning) for one in recordings] for tuning in (tuned, stored)]
+        heard = [peer.hear(one.samples) for one in recordings]
+        ways += [[peer.decide(one, threshold) for one in heard] for threshold in THRESHOLDS]
+        rated = [
+            total([errors(one.reference, turns, one.scored) for one, turns in zip(recordings, way, strict=True)])
+            for way in ways
         ]
-        pairs[condition] = Pair(total(found), min(theirs, key=lambda one: one.rate))
-    return tuning.merge_similarity, pairs
+        wrong[condition] = Wrong(rated[0], rated[1], min(rated[2:], key=lambda one: one.rate))
+    return tuned.merge_similarity, wrong
 
 
 def main() -> None:
@@ -83,11 +89,13 @@ def main() -> None:
     found = []
     with ProcessPoolExecutor(asked.jobs) as pool:
         way = partial(divided, find_model(asked.model, asked.store), configs)
-        for seed, (threshold, pairs) in enumerate(pool.map(way, range(asked.divisions))):
-            found.append(pairs)
-            print(f"| {seed} | {threshold:g} | {' | '.join(map(str, pairs.values()))} |", flush=True)
-    both = [Pair(*(total(part) for part in zip(*(pairs[name] for pairs in found), strict=True))) for name in configs]
-    print(f"| all | | {' | '.join(map(str, both))} |")
+        for seed, (threshold, wrong) in enumerate(pool.map(way, range(asked.divisions))):
+            found.append(wrong)
+            cells = [beside(one.tuned, one.peer) for one in wrong.values()]
+            print(f"| {seed} | {threshold:g} | {' | '.join(cells)} |", flush=True)
+    everything = [Wrong(*map(total, zip(*(wrong[name] for wrong in found), strict=True))) for name in configs]
+    print(f"| all | | {' | '.join(beside(one.tuned, one.peer) for one in everything)} |")
+    print(f"| all, as stored | | {' | '.join(beside(one.stored, one.peer) for one in everything)} |")
 
 
 if __name__ == "__main__":
