@@ -21,6 +21,7 @@ from voiceflow_model.config import RunConfig, load_config
 from voiceflow_model.data.corpus import Split
 from voiceflow_model.data.files import FilesCorpus, FilesCorpusConfig
 from voiceflow_model.diarization.card import Tuning
+from voiceflow_model.diarization.decision import decide
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.errors import ConfigError
 from voiceflow_model.evaluation.der import Errors, errors, total
@@ -42,7 +43,7 @@ class Divided(FilesCorpus):
 
 
 class Wrong(NamedTuple):
-    """What is wrong in the same recordings: tuned on this division's dev speakers, as stored with the model, the peer."""
+    """What is wrong in the same recordings: tuned on the division's dev speakers, tuned as stored, and the peer."""
 
     tuned: Errors
     stored: Errors
@@ -65,7 +66,8 @@ def divided(model: str, config_of: dict[str, RunConfig], seed: int) -> tuple[flo
     wrong = {}
     for condition, config in config_of.items():
         recordings = simulated_recordings(config, corpus, "test")
-        ways = [[ours.diarize(one.samples, tuning=tuning) for one in recordings] for tuning in (tuned, stored)]
+        analyses = [ours.analyse(one.samples) for one in recordings]
+        ways = [[decide(one, tuning) for one in analyses] for tuning in (tuned, stored)]
         heard = [peer.hear(one.samples) for one in recordings]
         ways += [[peer.decide(one, threshold) for one in heard] for threshold in THRESHOLDS]
         rated = [

@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hand_made import analysis_of
+from hand_made import VOICES, analysis_of
 
 from voiceflow_model.diarization.analysis import Analysis, Runs
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.clustering import cluster
-from voiceflow_model.diarization.decision import decide
+from voiceflow_model.diarization.decision import activity, decide
 from voiceflow_model.errors import ConfigError
 
 FRAMES = 100
@@ -68,6 +70,16 @@ def test_a_change_of_speaker_that_the_network_missed_is_heard_by_the_pieces_of_a
     assert [(t.start_s, t.duration_s, t.speaker[-1]) for t in decide(analysis, KEEP_ALL)] == [
         (0.0, 8.0, "1"), (8.0, 8.0, "2"), (16.0, 4.0, "1"), (20.0, 4.0, "2"),
     ]  # fmt: skip
+
+
+def test_pieces_tell_who_talks_and_not_how_many():
+    decisions = np.ones((2, FRAMES, 2), bool)
+    decisions[1, :, 1] = False
+    analysis = analysis_of(decisions, np.repeat([[0], [1]], FRAMES, axis=1), [0, FRAMES])
+    disputed = replace(analysis, pieces=replace(analysis.pieces, embedding=VOICES[[0, 1, 1]]))
+    active = activity(disputed, np.array([0, 0, 1]), KEEP_ALL)
+    assert (active.sum(axis=1) == 1).all()
+    assert active[FRAMES:, 1].all()
 
 
 def test_more_speakers_than_a_window_has_tracks():
