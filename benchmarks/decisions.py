@@ -21,7 +21,7 @@ from voiceflow_model.diarization.aggregation import to_turns
 from voiceflow_model.diarization.analysis import Analysis
 from voiceflow_model.diarization.card import Tuning
 from voiceflow_model.diarization.clustering import NOBODY, cluster, tracks, tree_of
-from voiceflow_model.diarization.decision import activity, decide
+from voiceflow_model.diarization.decision import activity, decide, turns_of
 from voiceflow_model.diarization.linkage import Ints
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.rttm import Turn
@@ -51,7 +51,7 @@ def reassigned(analysis: Analysis, tuning: Tuning, *, rounds: int) -> list[Turn]
         before, speaker = speaker, _nearest(analysis, speaker, tuning)
         if np.array_equal(before, speaker):
             break
-    return to_turns(activity(analysis, speaker, tuning), analysis.frame_s, tuning)
+    return turns_of(analysis, speaker, tuning)
 
 
 def _nearest(analysis: Analysis, speaker: Ints, tuning: Tuning) -> Ints:
@@ -76,13 +76,12 @@ def with_their_tracks(analysis: Analysis, tuning: Tuning) -> list[Turn]:
     np.add.at(seconds, (track[founds], speaker[founds]), runs.clean_s[founds])
     short = ~founds & seconds.any(axis=1)[track]
     speaker[short] = seconds[track[short]].argmax(axis=1)
-    return to_turns(activity(analysis, speaker, tuning, by_voice=False), analysis.frame_s, tuning)
+    return turns_of(analysis, speaker, tuning, by_voice=False)
 
 
 def voted_by_runs(analysis: Analysis, tuning: Tuning) -> list[Turn]:
     """Each run votes for the speaker it was clustered to, all of it and with all its weight."""
-    active = activity(analysis, cluster(analysis, tuning), tuning, by_voice=False)
-    return to_turns(active, analysis.frame_s, tuning)
+    return turns_of(analysis, cluster(analysis, tuning), tuning, by_voice=False)
 
 
 def median_filtered(analysis: Analysis, tuning: Tuning, *, seconds: float) -> list[Turn]:

@@ -15,8 +15,12 @@ def decide(
     analysis: Analysis, tuning: Tuning, min_speakers: int | None = None, max_speakers: int | None = None
 ) -> list[Turn]:
     """Turns of a recording in order of time. Deterministic. Raises ConfigError for contradictory bounds."""
-    speakers = cluster(analysis, tuning, min_speakers, max_speakers)
-    return to_turns(activity(analysis, speakers, tuning), analysis.frame_s, tuning)
+    return turns_of(analysis, cluster(analysis, tuning, min_speakers, max_speakers), tuning)
+
+
+def turns_of(analysis: Analysis, speakers: Ints, tuning: Tuning, *, by_voice: bool = True) -> list[Turn]:
+    """The turns that follow once every run has its speaker (runs,); `activity` says what `by_voice` does."""
+    return to_turns(activity(analysis, speakers, tuning, by_voice=by_voice), analysis.frame_s, tuning)
 
 
 def activity(analysis: Analysis, speakers: Ints, tuning: Tuning, *, by_voice: bool = True) -> Mask:

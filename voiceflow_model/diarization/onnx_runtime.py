@@ -84,7 +84,8 @@ class Diarizer:
         starts = window_starts(total, in_window, hop)
         shape = (len(starts), min(in_window, total), card.num_speakers if truth is None else truth.shape[1])
         probabilities = np.zeros(shape, np.float32)
-        cuts = {length_s: list[tuple[int, Runs]]() for length_s in (tuning.max_run_s, PIECE_S)}
+        runs: list[tuple[int, Runs]] = []
+        pieces: list[tuple[int, Runs]] = []
         for here, waveforms in cut_batches(samples, starts, in_window * frame, frame, BATCH):
             logits, features, attention = self._fetch(PER_WINDOW, waveforms)
             logits[np.abs(waveforms).max(axis=1) <= SILENCE] = np.eye(1, logits.shape[2]) * 100
@@ -95,10 +96,10 @@ class Diarizer:
                 active = np.stack([truth[start : start + shape[1]] for start in starts[here]])
                 probabilities[here] = active
             pool = (features[:, part], attention[:, part], self._pool_weight, self._pool_bias)
-            for length_s, parts in cuts.items():
-                parts.append((here.start, pool_runs(active, *pool, card.frame_s, length_s)))
-        runs, pieces = (join_runs(cuts[length_s], len(self._pool_bias)) for length_s in (tuning.max_run_s, PIECE_S))
-        return Analysis(card.frame_s, total, starts, probabilities, runs, pieces)
+            runs.append((here.start, pool_runs(active, *pool, card.frame_s, tuning.max_run_s)))
+            pieces.append((here.start, pool_runs(active, *pool, card.frame_s, PIECE_S)))
+        dim = len(self._pool_bias)
+        return Analysis(card.frame_s, total, starts, probabilities, join_runs(runs, dim), join_runs(pieces, dim))
 
     def embed(self, samples: Samples, active: Mask | None = None) -> Floats:
         """The voice of one speaker, (dim,) of unit length, from mono 16 kHz samples without anyone else in them.

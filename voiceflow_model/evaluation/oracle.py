@@ -7,9 +7,8 @@ from pydantic import Field
 
 from voiceflow_model.data.corpus import FRAME_SAMPLES, Label
 from voiceflow_model.data.passage import label_activity
-from voiceflow_model.diarization.aggregation import to_turns
 from voiceflow_model.diarization.analysis import Analysis
-from voiceflow_model.diarization.decision import activity, decide
+from voiceflow_model.diarization.decision import decide, turns_of
 from voiceflow_model.diarization.linkage import Ints
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.pooling import Mask
@@ -41,11 +40,10 @@ def oracle_table(diarizer: Diarizer, recordings: Iterable[Recording]) -> OracleT
         truth, names = true_activity(one)
         heard = diarizer.analyse(one.samples)
         told = diarizer.analyse(one.samples, truth=truth)
-        clustered = activity(heard, true_speakers(heard, truth), tuning, by_voice=False)
         ways = (
             decide(heard, tuning),
             decide(heard, tuning, len(names) or None, len(names) or None),
-            to_turns(clustered, heard.frame_s, tuning),
+            turns_of(heard, true_speakers(heard, truth), tuning, by_voice=False),
             decide(told, tuning),
         )
         found.append([errors(one.reference, turns, one.scored) for turns in ways])
