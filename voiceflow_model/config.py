@@ -141,7 +141,7 @@ class RunConfig(Section):
         whole: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude={"session"})
         for key in ("decode_threads", "ram_mb", "worker_processes"):
             del whole["stream"][key]
-        return whole if places else _without_places(whole)
+        return whole if places else without_places(whole)
 
     def hash(self) -> str:
         """Of the identity without places: 12 hexadecimal digits."""
@@ -254,9 +254,10 @@ def _keys_at(location: Sequence[str]) -> list[str]:
     return [f.alias or name for name, f in model.model_fields.items()] if _is_model(model) else []
 
 
-def _without_places(tree: dict[str, Any]) -> dict[str, Any]:
+def without_places(tree: dict[str, Any]) -> dict[str, Any]:
+    """A part of an identity without where corpora lie."""
     kept = {key: value for key, value in tree.items() if key not in ("url", "heldout_url")}
-    return {key: _without_places(value) if isinstance(value, dict) else value for key, value in kept.items()}
+    return {key: without_places(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def _is_model(candidate: Any) -> bool:

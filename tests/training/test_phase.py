@@ -169,15 +169,26 @@ def test_a_run_may_start_from_the_weights_of_another():
     tuned = {"epochs": 1, "windows_per_epoch": 4, "start_from": "first"}
     config = parse_config(TINY | {"phases": {"validate": tuned, "train": tuned}, "training": {"learning_rate": 1e-12}})
     result, listener = go(url, run_id="second", config=config)
-    assert any("starting from the weights of run first" in said for said in listener.said)
+    assert any("starting from the weights of run first" in said and "same speakers" in said for said in listener.said)
     store = open_store(url)
     old = best(store, Run.load(store, "first").record, "train")
     new = best(store, Run.load(store, "second").record, "validate")
     assert old is not None
     assert new is not None
     for name, value in read_checkpoint(old[1])[0].items():
-        if name.startswith("ema.") and "moments" not in name:
+        if name.startswith(("ema.", "speakers.")) and "moments" not in name:
             assert torch.allclose(value, read_checkpoint(new[1])[0][name], atol=1e-6), name
+    assert result.steps == 1
+
+
+def test_a_run_of_other_speakers_starts_with_classes_of_its_own():
+    url = "memory://start-from-others"
+    go(url, run_id="first")
+    go(url, phase="train", run_id="first")
+    tuned = {"epochs": 1, "windows_per_epoch": 4, "start_from": "first"}
+    config = parse_config(TINY | {"phases": {"validate": tuned, "train": tuned}}, ["stream.speeds=[0.9, 1.0]"])
+    result, listener = go(url, run_id="second", config=config)
+    assert any("starting from the weights of run first" in said and "other speakers" in said for said in listener.said)
     assert result.steps == 1
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from voiceflow_model.config import Leg, Phase, RunConfig
+from voiceflow_model.config import Leg, Phase, RunConfig, without_places
 from voiceflow_model.data.corpus import Corpus
 from voiceflow_model.data.lanes import StreamConfig
 from voiceflow_model.data.speakers import SpeakerClasses
@@ -18,7 +18,7 @@ from voiceflow_model.data.walk import Walk
 from voiceflow_model.errors import CheckpointCorrupt, ConfigError, ObjectNotFound, Yielded
 from voiceflow_model.network.model import NetworkConfig, parameter_count
 from voiceflow_model.runs.checkpoints import best, newest
-from voiceflow_model.runs.record import CheckpointEntry
+from voiceflow_model.runs.record import CheckpointEntry, RunRecord
 from voiceflow_model.runs.record_file import RecordFile
 from voiceflow_model.runs.saver import Commit, Saver
 from voiceflow_model.runs.session import Session
@@ -266,16 +266,18 @@ def _restore(
         state.start_from(earlier[1], same_speakers=config.corpus_of("validate") == config.corpus_of("train"))
         listener.say(f"{phase}: starting from the weights of validate, step {earlier[0].step}")
     elif run_id := config.phase(phase).start_from:
-        entry, data = _finished(config, session, run_id, phase, listener)
-        state.start_from(data, same_speakers=False)
-        listener.say(f"{phase}: starting from the weights of run {run_id}, step {entry.step}")
+        theirs, (entry, data) = _finished(config, session, run_id, phase, listener)
+        same = _classes(theirs, "train") == _classes(session.record, phase)
+        state.start_from(data, same_speakers=same)
+        whose = "and for the same speakers" if same else "but for other speakers"
+        listener.say(f"{phase}: starting from the weights of run {run_id}, step {entry.step}, {whose}")
     return state
 
 
 def _finished(
     config: RunConfig, session: Session, run_id: str, phase: Phase, listener: Listener
-) -> tuple[CheckpointEntry, bytes]:
-    """The best weights of another run of this store. Raises ConfigError when it has none, or another network."""
+) -> tuple[RunRecord, tuple[CheckpointEntry, bytes]]:
+    """Another run of this store and its best weights. Raises ConfigError when it has none, or another network."""
     try:
         record = RecordFile(session.store, run_id).read()
         found = best(session.store, record, "train", listener.say)
@@ -292,7 +294,15 @@ def _finished(
             f"phases.{phase}.start_from = {run_id!r}: that run's network has {', '.join(differing)}; give this one "
             "the same [network] section"
         )
-    return found
+    return record, found
+
+
+def _classes(record: RunRecord, phase: Phase) -> tuple[Any, ...]:
+    """What decides which classes of the speaker loss are whose: equal for a mirror, unequal where in doubt."""
+    run = record.identity
+    corpus = without_places(run["phases"][phase].get("corpus") or run["corpus"])
+    held = run.get("corpus_fingerprints", {}).get(phase)
+    return corpus, held, run["stream"].get("speeds"), run["training"].get("speaker_centres")
 
 
 def open_stream(
