@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from voiceflow_model.data.augment import in_room, noise
+from voiceflow_model.data.augment import in_room, noise, sounds
 from voiceflow_model.data.conversation import ConversationConfig, Utterance, simulate
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from voiceflow_model.data.keyed import keyed
@@ -99,6 +99,30 @@ def test_noise_goes_round_and_round():
     long = noise(100 * SAMPLE_RATE_HZ, keyed("noise"))
     np.testing.assert_array_equal(long[: 40 * SAMPLE_RATE_HZ], long[30 * SAMPLE_RATE_HZ : 70 * SAMPLE_RATE_HZ])
     np.testing.assert_array_equal(long[:160_000], noise(160_000, keyed("noise")))
+
+
+def test_sounds_come_and_go():
+    bouts = [sounds(10 * SAMPLE_RATE_HZ, keyed("sounds", n)) for n in range(40)]
+    np.testing.assert_array_equal(bouts[3], sounds(10 * SAMPLE_RATE_HZ, keyed("sounds", 3)))
+    frames_db = 20 * np.log10(np.array(bouts).reshape(40, -1, FRAME_SAMPLES).std(axis=2) + 1e-6)  # of speech's level
+    assert 0.05 < (frames_db > -20).mean() < 0.3
+    assert (frames_db < -60).mean(axis=1).min() > 0.1
+    assert all(np.isfinite(sounds(FRAME_SAMPLES, keyed(n))).all() for n in range(40))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_sounds_are_nobodys_speech(seed):
+    dry = ConversationConfig(noiseless_share=1.0, room_share=0.0)
+    plain, among = (
+        simulate(POOL, keyed(seed), dry.model_copy(update={"sounds_share": share}), speakers=2) for share in (0.0, 1.0)
+    )
+    np.testing.assert_array_equal(plain.activity, among.activity)
+    np.testing.assert_array_equal(plain.sources, among.sources)
+    assert plain.turns == among.turns
+    mixed = [made.samples @ made.sources.sum(0) / np.square(made.sources.sum(0)).sum() for made in (plain, among)]
+    added = among.samples / mixed[1] - plain.samples / mixed[0]
+    assert added.std() > 1e-4
 
 
 def test_silence_and_single_speakers_are_among_the_examples():

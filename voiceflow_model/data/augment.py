@@ -7,9 +7,13 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from voiceflow_model.data.corpus import SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.keyed import keyed
+from voiceflow_model.data.microphone import MicrophoneConfig, through_microphone
 
 _COLOURS = (0.0, 0.5, 1.0, 1.5, 2.0)  # spectral slopes 1/f^a: white, ..., pink, ..., brown
 _BANK_S = 30
+_BOUTS_PER_S = 0.3
+_CREST = 4.0  # peaks of noise of unit variance
+_THROUGH = MicrophoneConfig(response_db=8.0)
 
 
 def in_room(dry: Samples, rng: np.random.Generator, rt60_s: tuple[float, float] = (0.1, 0.4)) -> Samples:
@@ -80,3 +84,36 @@ def noise(samples: int, rng: np.random.Generator) -> Samples:
         return colour[start : start + samples]
     laps, rest = divmod(max(0, start + samples - len(colour)), len(colour))
     return np.concatenate([colour[start : start + samples], *[colour] * laps, colour[:rest]])
+
+
+def sounds(samples: int, rng: np.random.Generator) -> Samples:
+    """What is heard in a meeting and is nobody's speech, shape (samples,): keys, knocks, breath, rustling, beeps.
+
+    Bouts of some seconds with silence between them. A bout is one sound, beaten once or up to twenty times: noise of a
+    random spectrum, or a tone, that rises within 1 to 100 ms and dies away within 5 to 400. Its loudest moment is as
+    loud as noise of unit variance, or 25 dB less to 5 dB more.
+    """
+    heard = np.zeros(samples, np.float32)
+    for _ in range(1 + int(rng.poisson(_BOUTS_PER_S * samples / SAMPLE_RATE_HZ))):
+        bout = _bout(rng) * np.float32(10 ** (rng.uniform(-25, 5) / 20))
+        start = int(rng.integers(1 - len(bout), samples))
+        part = bout[max(0, -start) : samples - start]
+        heard[max(0, start) :][: len(part)] += part
+    return heard
+
+
+def _bout(rng: np.random.Generator) -> Samples:
+    rise_s, fall_s, between_s = np.exp(rng.uniform(np.log([1e-3, 5e-3, 0.05]), np.log([0.1, 0.4, 0.6])))
+    t = np.arange(int(4 * (rise_s + fall_s) * SAMPLE_RATE_HZ), dtype=np.float32) / SAMPLE_RATE_HZ
+    envelope = (1 - np.exp(-t / np.float32(rise_s))) * np.exp(-t / np.float32(fall_s))
+    envelope /= max(float(envelope.max()), 1e-3)
+    beats = np.cumsum(between_s * rng.lognormal(0, 0.3, min(int(rng.geometric(0.2)), 20)))
+    starts = ((beats - beats[0]) * SAMPLE_RATE_HZ).astype(np.int64)
+    bout = np.zeros(int(starts[-1]) + len(t), np.float32)
+    tone = rng.random() < 0.2
+    hz = np.exp(rng.uniform(np.log(100), np.log(5000)))
+    for start, gain in zip(starts, rng.lognormal(0, 0.3, len(starts)).astype(np.float32), strict=True):
+        carrier = np.sqrt(2) * np.sin(2 * np.pi * np.float32(hz) * t) if tone else noise(len(t), rng)
+        bout[start : start + len(t)] += gain * envelope * carrier
+    coloured = through_microphone(bout, rng, _THROUGH)
+    return coloured * np.float32(_CREST / max(float(np.abs(coloured).max()), 1e-9))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from voiceflow_model.data.augment import in_room, noise
+from voiceflow_model.data.augment import in_room, noise, sounds
 from voiceflow_model.data.corpus import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from voiceflow_model.data.turns import Turns, TurnStatistics, turn_statistics
 from voiceflow_model.section import Section
@@ -33,6 +33,9 @@ class ConversationConfig(Section):
         0.1, ge=0, le=1, description="conversations without added noise, digital silence kept"
     )
     babble_share: float = Field(0.0, ge=0, le=1, description="of the noise: a crowd of the pool's other speakers")
+    sounds_share: float = Field(
+        0.0, ge=0, le=1, description="conversations with keys, knocks, breath and rustling between and beneath words"
+    )
     room_share: float = Field(0.3, ge=0, le=1, description="conversations with synthetic reverberation")
 
     @model_validator(mode="after")
@@ -232,6 +235,8 @@ def _record(
         crowd = len(others) >= _CROWD and rng.random() < config.babble_share
         hiss = _babble(others, len(mixture), rng) if crowd else noise(len(mixture), rng)
         mixture += hiss * np.float32(0.05 * 10 ** (-rng.uniform(*config.snr_db) / 20))
+    if config.sounds_share and rng.random() < config.sounds_share:
+        mixture += sounds(len(mixture), rng) * np.float32(0.05)
     peak = max(float(mixture.max()), -float(mixture.min()))
     mixture *= np.float32(10 ** (rng.uniform(-25, -1) / 20) / max(peak, 1e-3))
 
