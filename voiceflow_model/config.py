@@ -47,9 +47,7 @@ class PhaseConfig(Section):
     crops: CropsConfig | None = Field(None, description="single voices to begin with, before the epochs")
     corpus: CorpusConfig | None = Field(None, description="instead of the run's [corpus]")
     continue_from_validate: bool = Field(False, description="start from the weights of the validate phase")
-    start_from: str | None = Field(
-        None, min_length=1, description="a run of this store, to start from its weights; of the same speakers, classes"
-    )
+    start_from: str | None = Field(None, min_length=1, description="a run of this store, to start from its weights")
 
     @model_validator(mode="after")
     def _one_start(self) -> "PhaseConfig":
