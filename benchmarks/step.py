@@ -37,7 +37,7 @@ def measured(name: str, config: RunConfig, steps: int) -> tuple[str, ...]:
     leg = config.legs("train")[-1]
     with (
         open_stream(config, "train", leg, corpus, names, {}) as stream,
-        Stepper(state, config.training, leg.end, threads=hardware.threads, dtype=hardware.dtype) as step,
+        Stepper(state, config.training, config.cycles("train"), threads=hardware.threads, dtype=hardware.dtype) as step,
     ):
         for _ in range(WARM_UP):
             step(next(stream))

@@ -18,6 +18,17 @@ def test_a_phase_is_crops_and_then_its_epochs():
     assert len(config.legs("validate")) == 1
 
 
+def test_restarts_follow_the_epochs_each_with_a_cosine_of_its_own():
+    restarted = "phases.train.restarts={count = 2, epochs = 3, learning_rate_share = 0.5, sounds_share = 0.4}"
+    config = load_config("demo", ["phases.train.epochs=10", "phases.train.crops={steps = 10}", restarted])
+    epoch = config.steps_per_epoch("train")
+    ends = [10 + epochs * epoch for epochs in (10, 13, 16)]
+    _, conversations, again = config.legs("train")
+    assert (conversations.end, again.start, again.end) == (ends[0], ends[0], ends[2])
+    assert (conversations.conversation.sounds_share, again.conversation.sounds_share) == (0.0, 0.4)
+    assert config.cycles("train") == ((0, ends[0], 1.0), (ends[0], ends[1], 0.5), (ends[1], ends[2], 0.5))
+
+
 def test_a_batch_of_crops_is_shared_by_lanes_like_any_other():
     with pytest.raises(
         ConfigError, match=r"phases\.train\.crops\.batch_size \(30\) must be a multiple of stream\.lanes"

@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -21,6 +22,7 @@ from voiceflow_model.errors import ConfigError
 from voiceflow_model.evaluation.settings import EvaluationConfig, GateConfig
 from voiceflow_model.network.model import NetworkConfig
 from voiceflow_model.section import Section
+from voiceflow_model.training.schedule import Cycle
 from voiceflow_model.training.settings import SessionConfig, TrainingConfig
 
 Phase = Literal["validate", "train"]
@@ -38,6 +40,18 @@ class CropsConfig(Section):
     window_s: float = Field(2.0, gt=0.5, multiple_of=0.02)
 
 
+class RestartsConfig(Section):
+    """How a phase may end: short cosines after the long one; the weights at all ends are averaged.
+
+    What only they have heard is learned and nothing before it unlearned (docs/adr/0015-the-mean-of-restarts.md).
+    """
+
+    count: int = Field(1, ge=1)
+    epochs: int = Field(ge=1, description="of each")
+    learning_rate_share: float = Field(0.25, gt=0, le=1, description="of training.learning_rate, to begin with")
+    sounds_share: float | None = Field(None, ge=0, le=1, description="of them, for conversation.sounds_share")
+
+
 class PhaseConfig(Section):
     """One training phase. An epoch is a stated number of conversations, never a vague pass over the data."""
 
@@ -45,6 +59,7 @@ class PhaseConfig(Section):
     windows_per_epoch: int = Field(ge=1)
     validate_every_epochs: int = Field(1, ge=1, description="the last epoch is always validated")
     crops: CropsConfig | None = Field(None, description="single voices to begin with, before the epochs")
+    restarts: RestartsConfig | None = Field(None, description="short cosines to end with, after the epochs")
     corpus: CorpusConfig | None = Field(None, description="instead of the run's [corpus]")
     continue_from_validate: bool = Field(False, description="start from the weights of the validate phase")
     start_from: str | None = Field(None, min_length=1, description="a run of this store, to start from its weights")
@@ -117,16 +132,30 @@ class RunConfig(Section):
         return max(1, self.phase(phase).windows_per_epoch // self.training.batch_size)
 
     def legs(self, phase: Phase) -> tuple["Leg", ...]:
-        """The stretches of a phase, in order: crops if it has any, then conversations."""
-        settings = self.phase(phase)
-        crops, steps = settings.crops, settings.epochs * self.steps_per_epoch(phase)
-        if crops is None:
-            return (Leg(0, steps, self.conversation, self.training.batch_size),)
-        single = self.conversation.model_copy(update={"window_s": crops.window_s, "speakers": (0.0, 1.0)})
-        return (
-            Leg(0, crops.steps, single, crops.batch_size, crops=True),
-            Leg(crops.steps, crops.steps + steps, self.conversation, self.training.batch_size),
-        )
+        """The stretches of a phase, in order: crops if it has any, conversations, those of restarts if it has any."""
+        settings, epoch = self.phase(phase), self.steps_per_epoch(phase)
+        legs, crops, restarts = [], settings.crops, settings.restarts
+        if crops:
+            single = self.conversation.model_copy(update={"window_s": crops.window_s, "speakers": (0.0, 1.0)})
+            legs.append(Leg(0, crops.steps, single, crops.batch_size, crops=True))
+        start = crops.steps if crops else 0
+        end = start + settings.epochs * epoch
+        legs.append(Leg(start, end, self.conversation, self.training.batch_size))
+        if restarts:
+            share = self.conversation.sounds_share if restarts.sounds_share is None else restarts.sounds_share
+            heard = self.conversation.model_copy(update={"sounds_share": share})
+            legs.append(Leg(end, end + restarts.count * restarts.epochs * epoch, heard, self.training.batch_size))
+        return tuple(legs)
+
+    def cycles(self, phase: Phase) -> tuple[Cycle, ...]:
+        """The schedule of a phase: one cosine over crops and epochs, then those of restarts, if it has any."""
+        total, restarts = self.legs(phase)[-1].end, self.phase(phase).restarts
+        if restarts is None:
+            return (Cycle(0, total),)
+        steps = restarts.epochs * self.steps_per_epoch(phase)
+        ends = [total - n * steps for n in range(restarts.count, -1, -1)]
+        short = (Cycle(start, end, restarts.learning_rate_share) for start, end in pairwise(ends))
+        return (Cycle(0, ends[0]), *short)
 
     @property
     def test_corpus(self) -> CorpusConfig:

@@ -18,6 +18,7 @@ from voiceflow_model.data.speakers import SpeakerClasses
 from voiceflow_model.data.stream import NOBODY, Batch, ConversationStream
 from voiceflow_model.data.walk import Walk
 from voiceflow_model.network.model import NetworkConfig
+from voiceflow_model.training.schedule import Cycle
 from voiceflow_model.training.settings import TrainingConfig
 from voiceflow_model.training.state import TrainState
 from voiceflow_model.training.step import Stepper
@@ -48,7 +49,7 @@ def figures(steps: int) -> Figures:
 def train(batches: Iterator[Sequence[Batch]], classes: int) -> Iterator[int]:
     """Real steps without end; their number after every few."""
     state = TrainState.fresh(NETWORK, TRAINING, classes, seed=0, config_hash="", device=torch.device("cpu"))
-    with Stepper(state, TRAINING, 10_000, threads=1, dtype=torch.float32) as step:
+    with Stepper(state, TRAINING, [Cycle(0, 10_000)], threads=1, dtype=torch.float32) as step:
         while True:
             for _ in range(STEPS):
                 step(next(batches))

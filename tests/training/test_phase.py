@@ -96,6 +96,20 @@ def test_stopped_and_resumed_with_other_threads_ends_with_the_same_bits(url, und
     assert final(url) == undisturbed
 
 
+def test_stopped_within_restarts_and_resumed_ends_with_the_same_bits():
+    config = parse_config(TINY, ["phases.validate.restarts={count = 2, epochs = 1, sounds_share = 1}"])
+    result, listener = go("memory://restarts-calm", config=config)
+    assert (result.steps, result.windows) == (15 + 2 * 4, 3 * 8 + 20 * 4)
+    assert [message for message in listener.said if message.startswith("validated")][-3:] == [
+        "validated 3", "validated 4", "validated 5",
+    ]  # fmt: skip
+    for stop_after in (17, 4):  # within each restart
+        with pytest.raises(Yielded):
+            go("memory://restarts", stop_after, config=config)
+    go("memory://restarts", config=config)
+    assert final("memory://restarts") == final("memory://restarts-calm")
+
+
 def test_a_finished_phase_is_not_trained_again():
     first, _ = go("memory://twice")
     again, listener = go("memory://twice")

@@ -9,6 +9,7 @@ from voiceflow_model.data.stream import NOBODY, Batch
 from voiceflow_model.errors import Diverged
 from voiceflow_model.network.model import NetworkConfig
 from voiceflow_model.training import schedule
+from voiceflow_model.training.schedule import Cycle
 from voiceflow_model.training.settings import TrainingConfig
 from voiceflow_model.training.state import TrainState
 from voiceflow_model.training.step import Stepper
@@ -33,7 +34,7 @@ def batch(number: int, examples: int = 3) -> Batch:
 
 def run(threads: int, steps: int) -> TrainState:
     state = fresh()
-    with Stepper(state, CONFIG, steps, threads=threads, dtype=torch.float32) as step:
+    with Stepper(state, CONFIG, [Cycle(0, steps)], threads=threads, dtype=torch.float32) as step:
         for n in range(steps):
             step([batch(2 * n), batch(2 * n + 1)])
     return state
@@ -47,7 +48,7 @@ def test_any_number_of_threads_gives_the_same_bits():
 def test_training_learns(voice_stretches):
     state, losses = fresh(), []
     config = CONFIG.model_copy(update={"voice_stretches": voice_stretches})
-    with Stepper(state, config, 30, threads=2, dtype=torch.float32) as step:
+    with Stepper(state, config, [Cycle(0, 30)], threads=2, dtype=torch.float32) as step:
         losses = [step([batch(n % 3), batch(n % 3)]).loss for n in range(30)]
     assert losses[-1] < losses[0] / 2
 
@@ -56,7 +57,7 @@ def test_averaged_weights_are_an_exponential_average_that_forgets_its_start():
     state = fresh()
     name, weight = next(iter(state.model.named_parameters()))
     expected = weight.detach().clone()
-    with Stepper(state, CONFIG, 5, threads=1, dtype=torch.float32) as step:
+    with Stepper(state, CONFIG, [Cycle(0, 5)], threads=1, dtype=torch.float32) as step:
         for n in range(1, 6):
             step([batch(2 * n), batch(2 * n + 1)])
             decay = min(CONFIG.ema_decay, (1 + n) / (10 + n))
@@ -68,7 +69,7 @@ def test_a_loss_that_is_no_number_stops_with_advice():
     state = fresh()
     poisoned = batch(0)._replace(waveform=np.full((3, 16_000), np.nan, np.float32))
     with (
-        Stepper(state, CONFIG, 10, threads=1, dtype=torch.float32) as step,
+        Stepper(state, CONFIG, [Cycle(0, 10)], threads=1, dtype=torch.float32) as step,
         pytest.raises(Diverged, match="learning_rate"),
     ):
         step([poisoned, batch(1)])
@@ -77,12 +78,46 @@ def test_a_loss_that_is_no_number_stops_with_advice():
 
 def test_schedules_warm_up_ramp_and_end_where_they_say():
     config = TrainingConfig(learning_rate=1.0, final_learning_rate_share=0.1, warmup_share=0.1, margin=0.2)
-    rates = [schedule.learning_rate(config, s, 100) for s in range(101)]
+    once = [Cycle(0, 100)]
+    rates = [schedule.learning_rate(config, s, once) for s in range(101)]
     assert rates[0] == 0.1
     assert max(rates) == rates[9] == rates[10] == 1.0
     assert rates[100] == pytest.approx(0.1)
-    assert schedule.margin(config, 0, 100) == 0
-    assert schedule.margin(config, 99, 100) == 0.2
+    assert schedule.margin(config, 0, once) == 0
+    assert schedule.margin(config, 99, once) == 0.2
+
+
+def test_a_restart_warms_up_to_its_share_under_the_full_margin():
+    config = TrainingConfig(learning_rate=1.0, final_learning_rate_share=0.1, warmup_share=0.1, margin=0.2)
+    cycles = [Cycle(0, 100), Cycle(100, 150, 0.25)]
+    rates = [schedule.learning_rate(config, s, cycles) for s in range(151)]
+    assert rates[:100] == [schedule.learning_rate(config, s, cycles[:1]) for s in range(100)]
+    assert rates[100] == pytest.approx(0.05)
+    assert max(rates[100:]) == rates[104] == rates[105] == 0.25
+    assert rates[150] == pytest.approx(0.025)
+    assert {schedule.margin(config, s, cycles) for s in range(30, 150)} == {0.2}
+
+
+def test_after_each_restart_model_and_averaged_weights_are_the_mean_of_all_ends(monkeypatch):
+    plain = run(threads=1, steps=2)
+    state, ends, average = fresh(), [], TrainState.average_cycles
+
+    def noted(self: TrainState, before: int) -> None:
+        ends.append({name: value.clone() for name, value in self.ema.items()})
+        average(self, before)
+        for name, value in self.model.state_dict().items():
+            expected = sum(end[name] for end in ends) / len(ends)
+            assert torch.allclose(value, expected, atol=1e-6)
+            assert torch.equal(value, self.ema[name])
+
+    monkeypatch.setattr(TrainState, "average_cycles", noted)
+    with Stepper(state, CONFIG, [Cycle(0, 2), Cycle(2, 5), Cycle(5, 6)], threads=1, dtype=torch.float32) as step:
+        for n in range(6):
+            step([batch(2 * n), batch(2 * n + 1)])
+    assert len(ends) == 3
+    assert all(torch.equal(ends[0][name], value) for name, value in plain.ema.items())
+    name = next(iter(dict(state.model.named_parameters())))
+    assert not torch.equal(ends[1][name], ends[0][name])
 
 
 @pytest.mark.parametrize("voice_stretches", [0, 3])
@@ -96,17 +131,17 @@ def test_a_voice_in_a_mixture_is_drawn_to_the_same_voice_alone(voice_stretches):
     alone[:, 1] = keyed("other voice").normal(0, 0.1, 16_000)
     taught = taught._replace(sources=alone)
     state = fresh()
-    with Stepper(state, config, 30, threads=2, dtype=torch.float32) as step:
+    with Stepper(state, config, [Cycle(0, 30)], threads=2, dtype=torch.float32) as step:
         with_teacher = [step([taught, taught]).loss for _ in range(30)]
     state = fresh()
-    with Stepper(state, config, 30, threads=2, dtype=torch.float32) as step:
+    with Stepper(state, config, [Cycle(0, 30)], threads=2, dtype=torch.float32) as step:
         without = [step([batch(0), batch(0)]).loss for _ in range(30)]
     assert with_teacher[0] > without[0] + 0.1
     assert with_teacher[-1] - without[-1] < (with_teacher[0] - without[0]) / 2
 
 
 def test_it_is_known_where_the_time_of_a_step_goes():
-    with Stepper(fresh(), CONFIG, 2, threads=1, dtype=torch.float32) as step:
+    with Stepper(fresh(), CONFIG, [Cycle(0, 2)], threads=1, dtype=torch.float32) as step:
         step([batch(0), batch(1)])
         assert set(step.seconds) == {"forward", "backward", "update"}
         assert min(step.seconds.values()) > 0
@@ -114,6 +149,6 @@ def test_it_is_known_where_the_time_of_a_step_goes():
 
 def test_threads_hand_the_interpreter_over_sooner_while_steps_are_taken():
     before = sys.getswitchinterval()
-    with Stepper(fresh(), CONFIG, 2, threads=1, dtype=torch.float32):
+    with Stepper(fresh(), CONFIG, [Cycle(0, 2)], threads=1, dtype=torch.float32):
         assert sys.getswitchinterval() < before
     assert sys.getswitchinterval() == before

@@ -63,9 +63,9 @@ def train_phase(
         state = _restore(config, phase, session, names, hardware, listener)
         held_out = preparing.result()
     legs = config.legs(phase)
-    total = legs[-1].end
+    cycles = config.cycles(phase)
     with (
-        Stepper(state, config.training, total, threads=hardware.threads, dtype=hardware.dtype) as step,
+        Stepper(state, config.training, cycles, threads=hardware.threads, dtype=hardware.dtype) as step,
         Saver(config.session.store_patience_s, listener.say) as saver,
     ):
         loop = _Loop(config, phase, session, saver, state, held_out, listener)
@@ -96,8 +96,8 @@ def _take_steps(leg: Leg, loop: "_Loop", step: Stepper, stream: ConversationStre
         batches = stream.take(lambda: stop.at_once)
         if batches is not None:
             report = step(batches, crops=leg.crops)
-            # the next leg reads from its beginning
-            state.stream = stream.state if state.step < leg.end or leg.end == loop.total else {}
+            # after crops, conversations are read from their beginning
+            state.stream = {} if leg.crops and state.step == leg.end else stream.state
             loop.after(report)
         if stop.reason and state.step < loop.total:  # after a step: even the shortest session makes progress
             loop.finish()
@@ -122,9 +122,10 @@ class _Loop:
         self.config, self.phase, self.session, self.state = config, phase, session, state
         self.saver, self.held_out, self.listener = saver, held_out, listener
         self.unseen = UnseenVoices(config)
-        conversations = config.legs(phase)[-1]
-        self.first, self.total = conversations.start, conversations.end  # epochs are of conversations alone
+        self.first = next(leg.start for leg in config.legs(phase) if not leg.crops)  # epochs are of conversations alone
         self.per_epoch = config.steps_per_epoch(phase)
+        self.cycle_ends = [cycle.end for cycle in config.cycles(phase)]
+        self.total = self.cycle_ends[-1]
         self.began = self.saved_at = time.monotonic()
         self.saved_step = state.step if self.checkpoint() else -1
         self.kept_step = state.step  # what the store has; saved_step may still be on its way
@@ -151,7 +152,7 @@ class _Loop:
         self.session.at(self.phase, state.step, steps_per_s)
         epoch_ends = state.step > self.first and (state.step - self.first) % self.per_epoch == 0
         settings = self.config.phase(self.phase)
-        if epoch_ends and (epoch % settings.validate_every_epochs == 0 or state.step == self.total):
+        if epoch_ends and (epoch % settings.validate_every_epochs == 0 or state.step in self.cycle_ends):
             self.validate()
         if epoch_ends or self._save_is_due(steps_per_s):
             self.save()

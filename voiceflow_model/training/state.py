@@ -38,6 +38,7 @@ class TrainState:
     accuracy: dict[str, float] = field(default_factory=dict)  # as last validated,
     validated_step: int = -1  # at this step
     best: float = -1.0
+    mean: dict[str, Tensor] = field(default_factory=dict)  # of the averaged weights at the ends of cycles
 
     @classmethod
     def fresh(
@@ -76,6 +77,7 @@ class TrainState:
         named: dict[str, Tensor] = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         named |= {f"speakers.{k}": v for k, v in self.speakers.state_dict().items()}
         named |= {f"ema.{k}": v for k, v in self.ema.items()}
+        named |= {f"mean.{k}": v for k, v in self.mean.items()}
         for n, optimizer in enumerate(self.optimizers):
             for i, moments in optimizer.state_dict()["state"].items():
                 named |= {f"optimizer.{n}.{i}.{k}": v for k, v in moments.items()}
@@ -106,6 +108,7 @@ class TrainState:
         with torch.no_grad():
             for name, value in self.ema.items():
                 value.copy_(tensors[f"ema.{name}"])
+        self.mean = {k: tensors[f"mean.{k}"].to(v.device) for k, v in self.ema.items() if f"mean.{k}" in tensors}
         for n, optimizer in enumerate(self.optimizers):
             moments: dict[int, dict[str, Tensor]] = {}
             for name, value in tensors.items():
@@ -116,6 +119,20 @@ class TrainState:
         self.scaler.load_state_dict(facts["scaler"])
         for name in _POSITION:
             setattr(self, name, facts[name])
+
+    @torch.no_grad()
+    def average_cycles(self, before: int) -> None:
+        """At the end of a cycle: make model and averaged weights the mean of those at its end and at `before` others'.
+
+        Izmailov et al. 2018 (arXiv:1803.05407), with each cycle begun from the mean so far.
+        """
+        if before:
+            torch._foreach_lerp_(list(self.mean.values()), list(self.ema.values()), 1 / (before + 1))
+            for name, value in self.mean.items():
+                self.ema[name].copy_(value)
+        else:
+            self.mean = {name: value.clone() for name, value in self.ema.items()}
+        self.model.load_state_dict(self.mean)
 
     def smooth(self, measured: dict[str, float | None]) -> None:
         """Fold one step's measurements into the running averages."""

@@ -18,6 +18,7 @@ from voiceflow_model.data.stream import Batch
 from voiceflow_model.errors import Diverged
 from voiceflow_model.training import schedule
 from voiceflow_model.training.losses import aligned_classes, likeness_loss, segmentation_loss
+from voiceflow_model.training.schedule import Cycle
 from voiceflow_model.training.settings import TrainingConfig
 from voiceflow_model.training.state import TrainState
 from voiceflow_model.training.stretches import stretches
@@ -53,9 +54,9 @@ class Stepper:
     """
 
     def __init__(
-        self, state: TrainState, config: TrainingConfig, total_steps: int, *, threads: int, dtype: torch.dtype
+        self, state: TrainState, config: TrainingConfig, cycles: Sequence[Cycle], *, threads: int, dtype: torch.dtype
     ) -> None:
-        self.state, self.config, self.total, self.dtype = state, config, total_steps, dtype
+        self.state, self.config, self.cycles, self.dtype = state, config, cycles, dtype
         self.device = next(state.model.parameters()).device
         self.seconds = {"forward": 0.0, "backward": 0.0, "update": 0.0}  # spent; the first two by all threads together
         self._workers = ThreadPoolExecutor(threads, "step", initializer=torch.set_num_threads, initargs=(1,))
@@ -100,15 +101,19 @@ class Stepper:
         moments = reduce(torch.add, [r.moments for r in results]) / len(results)
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate(config, state.step, self.total)
+                group["lr"] = schedule.learning_rate(config, state.step, self.cycles)
             state.scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(state.parameters, config.clip_norm)
         for optimizer in state.optimizers:
             state.scaler.step(optimizer)
         state.scaler.update()
         state.model.embedding.norm.remember(moments, state.step)
+        began = schedule.current(self.cycles, state.step).start
         state.step += 1
-        self._average()
+        self._average(state.step - began)
+        ends = [cycle.end for cycle in self.cycles]
+        if len(ends) > 1 and state.step in ends:
+            state.average_cycles(ends.index(state.step))
 
     def _differentiate(self, batch: Batch, shard: int, *, crops: bool) -> _Shard:
         state, config = self.state, self.config
@@ -123,7 +128,7 @@ class Stepper:
             voices = (output.embeddings, output.moments) if output else state.model.voices(waveform, activity, wanted)
         embeddings, moments = voices
         spoken = wanted.sum(1) >= config.min_speaker_s * _FRAMES_PER_S  # (batch, voices)
-        margin = schedule.margin(config, state.step, self.total)
+        margin = schedule.margin(config, state.step, self.cycles)
         speaker = state.speakers(embeddings[spoken], speakers[spoken], margin)
         loss = config.speaker_weight * speaker
         if output:
@@ -159,7 +164,8 @@ class Stepper:
         return 1 - (embeddings[spoken] * teacher).sum(-1).mean()
 
     @torch.no_grad()
-    def _average(self) -> None:
+    def _average(self, steps: int) -> None:
+        """Fold the weights into those averaged over the `steps` of this cycle."""
         state = self.state
-        decay = min(self.config.ema_decay, (1 + state.step) / (10 + state.step))
+        decay = min(self.config.ema_decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(list(state.ema.values()), list(state.model.state_dict().values()), 1 - decay)
