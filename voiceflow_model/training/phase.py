@@ -190,7 +190,8 @@ class _Loop:
         if self.saved_step != state.step:
             judged = state.validated_step == state.step
             score = Accuracy.model_validate(state.accuracy).score if judged else None
-            leads = score is not None and score >= state.best
+            # what is learned in restarts, validation need not hear: the mean at their ends is what they are for
+            leads = score is not None and (score >= state.best or state.step in self.cycle_ends[1:])
             if leads and score is not None:
                 state.best = score
             self.saver.save(lambda: self._commit(score, leads))
