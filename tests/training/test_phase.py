@@ -11,6 +11,7 @@ from voiceflow_model.stages import open_run, run_phase
 from voiceflow_model.store import open_store
 from voiceflow_model.training.preemption import StopRequest
 from voiceflow_model.training.state import read_checkpoint
+from voiceflow_model.training.validation import Accuracy
 
 TINY = {
     "corpus": {"kind": "espeak", "voices_train": 4, "utterances_per_voice": 12, "heldout_utterances_per_voice": 4},
@@ -108,6 +109,16 @@ def test_stopped_within_restarts_and_resumed_ends_with_the_same_bits():
             go("memory://restarts", stop_after, config=config)
     go("memory://restarts", config=config)
     assert final("memory://restarts") == final("memory://restarts-calm")
+
+
+@pytest.mark.parametrize(("restarts", "kept"), [([], 7), (["phases.validate.restarts={epochs = 1}"], 19)])
+def test_the_mean_of_restarts_is_kept_whatever_validation_says_of_it(restarts, kept, monkeypatch):
+    falling = iter((0.9, 0.8, 0.7, 0.6))
+    monkeypatch.setattr(Accuracy, "score", property(lambda _: next(falling)))
+    go(f"memory://falls-{kept}", config=parse_config(TINY, restarts))
+    best = Run.load(open_store(f"memory://falls-{kept}"), "r").record.phases["validate"].best
+    assert best is not None
+    assert best.step == kept
 
 
 def test_a_finished_phase_is_not_trained_again():
