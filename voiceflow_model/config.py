@@ -49,7 +49,7 @@ class RestartsConfig(Section):
     count: int = Field(1, ge=1)
     epochs: int = Field(ge=1, description="of each")
     learning_rate_share: float = Field(0.25, gt=0, le=1, description="of training.learning_rate, to begin with")
-    sounds_share: float | None = Field(None, ge=0, le=1, description="of them, for conversation.sounds_share")
+    sounds_share: float | None = Field(None, ge=0, le=1, description="in place of conversation.sounds_share")
 
 
 class PhaseConfig(Section):

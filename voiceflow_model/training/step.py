@@ -108,12 +108,11 @@ class Stepper:
             state.scaler.step(optimizer)
         state.scaler.update()
         state.model.embedding.norm.remember(moments, state.step)
-        began = schedule.current(self.cycles, state.step).start
+        cycle = schedule.current(self.cycles, state.step)
         state.step += 1
-        self._average(state.step - began)
-        ends = [cycle.end for cycle in self.cycles]
-        if len(ends) > 1 and state.step in ends:
-            state.average_cycles(ends.index(state.step))
+        self._average(state.step - cycle.start)
+        if len(self.cycles) > 1 and state.step == cycle.end:
+            state.average_cycles(self.cycles.index(cycle))
 
     def _differentiate(self, batch: Batch, shard: int, *, crops: bool) -> _Shard:
         state, config = self.state, self.config
