@@ -68,7 +68,21 @@ def test_each_run_has_the_embedding_of_its_own_frames():
     np.testing.assert_allclose(analysis.runs.embedding, np.eye(4)[[0, 2]], atol=1e-6)
 
 
+def test_each_run_has_the_pitch_of_its_own_clean_frames():
+    decisions = np.zeros((1, 100, 2), bool)
+    decisions[0, :60, 0] = decisions[0, 40:, 1] = True
+    angle = np.repeat([0.2, 3.0, 1.0], [40, 20, 40])
+    pitch = np.stack([np.cos(angle), np.sin(angle)], axis=1)[None].astype(np.float32)
+    pitch[0, ::2] = 0  # unvoiced
+    runs = analysis_of(decisions, np.zeros((1, 100), int), [0], pitch=pitch).runs
+    np.testing.assert_allclose(np.arctan2(runs.pitch[:, 1], runs.pitch[:, 0]), [0.2, 1.0], atol=1e-6)
+    pitch[0, 60:97] = 0
+    few = analysis_of(decisions, np.zeros((1, 100), int), [0], pitch=pitch).runs
+    assert few.pitch[1].tolist() == [0, 0]
+    np.testing.assert_allclose(np.linalg.norm(few.voices(0.3), axis=1), 1, atol=1e-6)
+
+
 def test_joining_counts_windows_on():
-    part = Runs(np.array([0, 1]), *(np.zeros(2, int),) * 3, np.zeros((2, 3), np.float32), np.zeros(2, np.float32))
+    part = Runs(np.array([0, 1]), *(np.zeros(2, int),) * 3, *(np.zeros((2, n), np.float32) for n in (3, 2)), np.ones(2))
     assert join_runs([(0, part), (4, part)], 3).window.tolist() == [0, 1, 4, 5]
     assert join_runs([], 3).embedding.shape == (0, 3)

@@ -30,12 +30,16 @@ def speakers(analysis, tuning=KEEP_ALL, **bounds):
     return cluster(analysis, tuning, **bounds).tolist()
 
 
-def heard(*runs):
-    """Runs of one window, (local, first, last, voice (4,), clean_s), as only a mistaken network makes them."""
+def heard(*runs, pitch=None):
+    """Runs of one window, (local, first, last, voice (4,), clean_s), as only a mistaken network makes them.
+
+    Angles of `pitch` (runs,), if any, say how high they are.
+    """
     local, start, end, voice, clean_s = zip(*runs, strict=True)
     unit = np.array(voice, np.float32) / np.linalg.norm(voice, axis=1, keepdims=True)
     made = Runs(
         np.zeros(len(runs), int), *map(np.array, (local, start, end)), unit.astype(np.float32),
+        np.zeros((len(runs), 2), np.float32) if pitch is None else np.stack([np.cos(pitch), np.sin(pitch)], axis=1),
         np.array(clean_s, np.float32),
     )  # fmt: skip
     return Analysis(0.02, 500, np.array([0]), np.zeros((1, 500, 2), np.float32), made, made)
@@ -144,6 +148,16 @@ def test_a_short_run_is_known_by_what_its_local_speaker_says_around_it():
     for weight, found in ((0.0, [0, 1, 2]), (0.5, [0, 1, 0])):
         tuning = Tuning(merge_similarity=0.7, min_cluster_share=0.0, track_weight=weight)
         assert cluster(analysis, tuning).tolist() == found
+
+
+def test_pitch_tells_apart_whom_voices_do_not_and_joins_whom_they_half_do():
+    alike, half_alike = ([1, 0, 0, 0], [0.8, 0.6, 0, 0]), ([1, 0, 0, 0], [0.6, 0.8, 0, 0])
+    for voices, pitch, without, found in ((alike, [0, np.pi], [0, 0], [0, 1]), (half_alike, [1, 1], [0, 1], [0, 0])):
+        runs = [(0, first, first + 200, voice, 4.0) for first, voice in zip((0, 250), voices, strict=True)]
+        for weight, expected in ((0.0, without), (0.2, found)):
+            tuning = Tuning(merge_similarity=0.65, min_cluster_share=0.0, track_weight=0.0, pitch_weight=weight)
+            assert cluster(heard(*runs, pitch=pitch), tuning).tolist() == expected
+            assert cluster(heard(*runs), tuning).tolist() == without, "nothing is voiced"
 
 
 def test_a_cluster_with_too_small_a_share_dissolves():

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from tone_model import tone_card, tone_model
 
-from voiceflow_model.diarization.card import ModelCard
+from voiceflow_model.diarization.card import ModelCard, Tuning
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.errors import ModelError
 
@@ -46,6 +46,15 @@ def test_a_newer_schema_asks_for_an_upgrade_even_with_unknown_fields():
     card["schema_version"] = ModelCard.model_fields["schema_version"].default + 1
     with pytest.raises(ModelError, match="update VoiceFlow"):
         Diarizer.load(tone_model(json.dumps(card)))
+
+
+def test_thresholds_that_were_found_without_pitch_go_without():
+    card = json.loads(tone_card(tuning=Tuning(merge_similarity=0.3)).model_dump_json())
+    assert Diarizer.load(tone_model(json.dumps(card))).card.tuning.pitch_weight == Tuning().pitch_weight
+    del card["tuning"]["pitch_weight"]
+    loaded = Diarizer.load(tone_model(json.dumps(card | {"schema_version": 1}))).card
+    assert loaded.tuning == Tuning(merge_similarity=0.3, pitch_weight=0)
+    assert loaded.schema_version == 2
 
 
 def test_a_graph_without_features_is_refused():

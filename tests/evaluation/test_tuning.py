@@ -1,7 +1,8 @@
 import pytest
-from tone_model import tones
+from tone_model import tone_card, tone_model, tones
 
 from voiceflow_model.diarization.card import Tuning
+from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.rttm import Turn
 from voiceflow_model.errors import CorpusError
 from voiceflow_model.evaluation.recording import Recording
@@ -30,11 +31,12 @@ def test_a_lucky_point_is_smoothed_away():
     assert search(der, Tuning()).merge_similarity == pytest.approx(0.65, abs=0.03)
 
 
-def test_tones_that_never_resemble_each_other_put_the_threshold_in_the_middle_of_nothing(diarizer):
+def test_tones_that_never_resemble_each_other_put_the_threshold_in_the_middle_of_nothing():
     script = [(6.0 * i, 6.0 * i + 5, i % 4) for i in range(6)]
-    tuned = tune(diarizer, [recording(script, 36.0)])
+    start = Tuning(pitch_weight=0)  # most of these tones return every 10 ms, and so have one pitch
+    tuned = tune(Diarizer.load(tone_model(tone_card(tuning=start))), [recording(script, 36.0)])
     assert tuned.merge_similarity == pytest.approx((SIMILARITIES[0] + SIMILARITIES[-1]) / 2, abs=0.05)
-    assert tuned.model_copy(update={"merge_similarity": 0.6}) == Tuning()
+    assert tuned.model_copy(update={"merge_similarity": 0.6}) == start
 
 
 def test_a_parameter_that_helps_is_moved(diarizer):

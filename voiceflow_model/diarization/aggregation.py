@@ -11,9 +11,9 @@ from voiceflow_model.diarization.rttm import Turn
 VOTE_WIDTH = 0.1  # of cosine: a voice as much nearer than another has 2.7 times its vote
 
 
-def votes(pieces: Runs, voices: Floats) -> Floats:
-    """How likely each speaker, whose voice (speakers, dim) is known, is the one of each piece: (pieces, speakers)."""
-    return np.asarray(softmax(pieces.embedding @ voices.T / VOTE_WIDTH, axis=1), np.float32)
+def votes(heard: Floats, voices: Floats) -> Floats:
+    """How likely it is that each speaker, of voice (speakers, dim), is heard in each piece (pieces, dim)."""
+    return np.asarray(softmax(heard @ voices.T / VOTE_WIDTH, axis=1), np.float32)
 
 
 def speaker_scores(analysis: Analysis, runs: Runs, votes: Floats) -> Floats:

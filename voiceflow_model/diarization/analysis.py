@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from voiceflow_model.diarization.pitch import mean_pitch
 from voiceflow_model.diarization.pooling import Floats, Mask, attentive_statistics, clean_masks
 
 Ints = NDArray[np.int64]
@@ -25,10 +26,20 @@ class Runs:
     start: Ints  # (runs,) first frame, counted from the start of the window
     end: Ints  # (runs,) one past the last frame
     embedding: Floats  # (runs, dim), unit length
+    pitch: Floats  # (runs, 2), a point on the unit circle, zeros where too little is voiced
     clean_s: Floats  # (runs,) seconds during which nobody else speaks
 
     def __len__(self) -> int:
         return len(self.window)
+
+    def voices(self, pitch_weight: float) -> Floats:
+        """What runs are told apart by, (runs, dim + 2), unit length: the embedding, and the pitch with its weight.
+
+        The cosine of two is (1 - weight) of their embeddings' and weight times that of the angle between their pitches;
+        a run without pitch is known by its embedding alone.
+        """
+        weight = np.float32(pitch_weight) * self.pitch.any(axis=1, keepdims=True)
+        return np.concatenate([np.sqrt(1 - weight) * self.embedding, np.sqrt(weight) * self.pitch], axis=1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Analysis:
     probabilities: Floats  # (windows, frames, num_speakers)
     runs: Runs
     pieces: Runs  # the runs once more, each cut into parts of at most PIECE_S
-    trees: dict[tuple[float, float], Any] = field(
+    trees: dict[tuple[float, ...], Any] = field(
         default_factory=dict, repr=False, compare=False
     )  # `clustering` keeps them here
 
@@ -87,6 +98,7 @@ def pool_runs(
     decisions: Mask,
     features: Floats,
     attention: Floats,
+    pitch: Floats,
     weight: Floats,
     bias: Floats,
     frame_s: float,
@@ -94,11 +106,13 @@ def pool_runs(
 ) -> Runs:
     """The runs of a few windows, at most `max_run_s` long.
 
-    decisions (windows, frames, num_speakers), features (windows, frames, width), attention (windows, frames).
+    decisions (windows, frames, num_speakers), features (windows, frames, width), attention (windows, frames),
+    pitch (windows, frames, 2).
     """
     solo = decisions.sum(axis=2) == 1  # (windows, frames)
     window, local, start, end = cut_runs(decisions, max(round(max_run_s / frame_s), 1))
     embedding = np.zeros((len(window), len(bias)), np.float32)
+    height = np.zeros((len(window), 2), np.float32)
     clean_s = np.zeros(len(window), np.float32)
     for w in np.unique(window):
         mine = np.flatnonzero(window == w)
@@ -107,18 +121,20 @@ def pool_runs(
         clean_s[mine] = (masks & solo[w]).sum(axis=1) * frame_s
         masks = clean_masks(masks, solo[w], round(MIN_CLEAN_S / frame_s))
         embedding[mine] = attentive_statistics(features[w], attention[w], masks, weight, bias)
-    return Runs(window, local, start, end, embedding, clean_s)
+        height[mine] = mean_pitch(pitch[w], masks)
+    return Runs(window, local, start, end, embedding, height, clean_s)
 
 
 def join_runs(parts: Sequence[tuple[int, Runs]], dim: int) -> Runs:
     """One `Runs` from (number of its first window, runs) parts in order."""
     if not parts:
         none = np.empty(0, np.int64)
-        return Runs(none, none, none, none, np.empty((0, dim), np.float32), np.empty(0, np.float32))
+        voices, pitch = np.empty((0, dim), np.float32), np.empty((0, 2), np.float32)
+        return Runs(none, none, none, none, voices, pitch, np.empty(0, np.float32))
     return Runs(
         np.concatenate([runs.window + first for first, runs in parts]),
         *(
             np.concatenate([getattr(runs, name) for _, runs in parts])
-            for name in ("local", "start", "end", "embedding", "clean_s")
+            for name in ("local", "start", "end", "embedding", "pitch", "clean_s")
         ),
     )

@@ -19,6 +19,7 @@ class Tuning(Section):
     min_turn_s: float = Field(0.1, ge=0, description="shorter turns are dropped")
     min_pause_s: float = Field(0.1, ge=0, description="shorter pauses inside a turn are filled")
     track_weight: float = Field(0.5, ge=0, description="of a local speaker's voice in a window beside that of each run")
+    pitch_weight: float = Field(0.1, ge=0, le=1, description="of how high voices are, beside how they sound")
     min_embed_s: float = Field(0.4, ge=0, description="runs with less clean speech do not found clusters")
 
 
@@ -34,7 +35,7 @@ class ModelCard(Section):
         embedding = l2_normalise(pool_weight @ [mu; sigma] + pool_bias)
     """
 
-    schema_version: int = 1
+    schema_version: int = 2
     sample_rate_hz: int = 16_000
     frame_s: float = 0.02
     window_s: float = 10.0

@@ -21,13 +21,13 @@ class Tree(NamedTuple):
 
     founds: NDArray[np.bool_]  # (runs,)
     apart: sparse.csr_array  # (runs, runs)
-    sums: Floats  # (runs, dim) voices, unit length, times seconds
+    sums: Floats  # (runs, dim + 2) voices, unit length, times seconds
     groups: Ints  # (founding runs,) leaf of each
     weight: Floats  # (leaves,) seconds
     merges: Merges
 
     def centroids(self, speaker: Ints) -> Floats:
-        """Mean voice (speakers, dim), unit length, of the runs of each speaker (runs,), weighted by seconds."""
+        """Mean voice (speakers, dim + 2), unit length, of the runs of each speaker (runs,), weighted by seconds."""
         settled = speaker != NOBODY
         sums = np.zeros((speaker.max() + 1, self.sums.shape[1]), np.float32)
         np.add.at(sums, speaker[settled], self.sums[settled])
@@ -50,13 +50,13 @@ def cluster(
     tree = tree_of(analysis, tuning)
     speaker = np.full(len(runs), NOBODY, np.int64)
     speaker[tree.founds] = _found(tree, tuning, low, high)
-    _join(speaker, runs, tree.apart, runs.embedding @ tree.centroids(speaker).T)
+    _join(speaker, runs, tree.apart, runs.voices(tuning.pitch_weight) @ tree.centroids(speaker).T)
     return speaker
 
 
 def tree_of(analysis: Analysis, tuning: Tuning) -> Tree:
     """The tree of an analysis with runs, grown once for all thresholds that follow it."""
-    settings = tuning.min_embed_s, tuning.track_weight
+    settings = tuning.min_embed_s, tuning.track_weight, tuning.pitch_weight
     if settings not in analysis.trees:
         analysis.trees[settings] = _grow(analysis, *settings)
     tree: Tree = analysis.trees[settings]
@@ -107,29 +107,29 @@ def simultaneous(runs: Runs) -> sparse.csr_array:
     return sparse.csr_array((np.ones(both.sum(), np.float32), (a[both], b[both])), shape=shared.shape)
 
 
-def _voices(runs: Runs, track_weight: float) -> Floats:
-    """Voices (runs, dim): of each run, and `track_weight` times the mean of all that its local speaker says there.
+def _voices(runs: Runs, track_weight: float, pitch_weight: float) -> Floats:
+    """Voices (runs, dim + 2): of each run, and `track_weight` times the mean of all that its local speaker says there.
 
     A run lasts a second or two, which is little to know a voice by; its local speaker says more in the window.
     """
-    track = tracks(runs)
-    sums = np.zeros((track.max() + 1, runs.embedding.shape[1]), np.float32)
-    np.add.at(sums, track, runs.embedding * np.maximum(runs.clean_s, 1e-3)[:, None])
-    return _unit(runs.embedding + np.float32(track_weight) * _unit(sums)[track])
+    track, heard = tracks(runs), runs.voices(pitch_weight)
+    sums = np.zeros((track.max() + 1, heard.shape[1]), np.float32)
+    np.add.at(sums, track, heard * np.maximum(runs.clean_s, 1e-3)[:, None])
+    return _unit(heard + np.float32(track_weight) * _unit(sums)[track])
 
 
 def _unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _grow(analysis: Analysis, min_embed_s: float, track_weight: float) -> Tree:
+def _grow(analysis: Analysis, min_embed_s: float, track_weight: float, pitch_weight: float) -> Tree:
     runs = analysis.runs
     founds = runs.clean_s >= min_embed_s
     if not founds.any():
         founds[:] = True
     apart = simultaneous(runs)
     seconds = np.asarray(np.maximum(runs.clean_s, 1e-3) / views(analysis), np.float32)
-    sums = _voices(runs, track_weight) * seconds[:, None]
+    sums = _voices(runs, track_weight, pitch_weight) * seconds[:, None]
     founding = sums[founds], seconds[founds], apart[founds][:, founds]
     groups = condense(*founding)
     leaves = grouped(*founding, groups)

@@ -36,5 +36,6 @@ def activity(analysis: Analysis, speakers: Ints, tuning: Tuning, *, by_voice: bo
     expected = scores.sum(axis=1)
     if by_voice:
         voices = tree_of(analysis, tuning).centroids(speakers)
-        scores = speaker_scores(analysis, analysis.pieces, votes(analysis.pieces, voices))
+        pieces = analysis.pieces
+        scores = speaker_scores(analysis, pieces, votes(pieces.voices(tuning.pitch_weight), voices))
     return active_speakers(expected, scores, tuning)

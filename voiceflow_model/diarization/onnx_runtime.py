@@ -13,6 +13,7 @@ from voiceflow_model.data.corpus import Samples
 from voiceflow_model.diarization.analysis import PIECE_S, Analysis, Runs, join_runs, local_activity, pool_runs
 from voiceflow_model.diarization.card import METADATA_KEY, ModelCard, Tuning
 from voiceflow_model.diarization.decision import decide
+from voiceflow_model.diarization.pitch import pitch_circle
 from voiceflow_model.diarization.pooling import Floats, Mask, attentive_statistics
 from voiceflow_model.diarization.rttm import Turn
 from voiceflow_model.diarization.windows import cut_batches, window_starts
@@ -83,6 +84,7 @@ class Diarizer:
         hop = max(round(tuning.window_hop_s / card.frame_s), 1)
         starts = window_starts(total, in_window, hop)
         shape = (len(starts), min(in_window, total), card.num_speakers if truth is None else truth.shape[1])
+        pitch = pitch_circle(samples, card.sample_rate_hz, frame)
         probabilities = np.zeros(shape, np.float32)
         runs: list[tuple[int, Runs]] = []
         pieces: list[tuple[int, Runs]] = []
@@ -95,7 +97,8 @@ class Diarizer:
             else:
                 active = np.stack([truth[start : start + shape[1]] for start in starts[here]])
                 probabilities[here] = active
-            pool = (features[:, part], attention[:, part], self._pool_weight, self._pool_bias)
+            heights = np.stack([pitch[start : start + shape[1]] for start in starts[here]])
+            pool = (features[:, part], attention[:, part], heights, self._pool_weight, self._pool_bias)
             runs.append((here.start, pool_runs(active, *pool, card.frame_s, tuning.max_run_s)))
             pieces.append((here.start, pool_runs(active, *pool, card.frame_s, PIECE_S)))
         dim = len(self._pool_bias)
@@ -158,6 +161,8 @@ def _read_card(session: Any, where: str) -> ModelCard:
         newest = ModelCard.model_fields["schema_version"].default
         if (version := content["schema_version"]) > newest:
             raise ModelError(f"{where}: its schema {version} is newer than {newest}; update VoiceFlow")
+        if version == 1:  # its thresholds were found without pitch
+            content |= {"schema_version": newest, "tuning": {"pitch_weight": 0.0} | content.get("tuning", {})}
         return ModelCard.model_validate(content)
     except (ValueError, TypeError, KeyError, ValidationError) as error:
         raise ModelError(f"{where}: its metadata cannot be read; export the checkpoint again ({error})") from error
