@@ -57,7 +57,7 @@ def reassigned(analysis: Analysis, tuning: Tuning, *, rounds: int) -> list[Turn]
 def _nearest(analysis: Analysis, speaker: Ints, tuning: Tuning) -> Ints:
     runs, tree = analysis.runs, tree_of(analysis, tuning)
     apart, centroids = tree.apart, tree.centroids(speaker)
-    likeness, found = runs.embedding @ centroids.T, np.full(len(runs), NOBODY)
+    likeness, found = runs.voices(tuning.pitch_weight) @ centroids.T, np.full(len(runs), NOBODY)
     for run in np.argsort(-runs.clean_s, kind="stable"):
         beside = found[apart.indices[apart.indptr[run] : apart.indptr[run + 1]]]
         taken = np.isin(np.arange(len(centroids)), beside)
@@ -100,6 +100,8 @@ VARIANTS = {
     "runs of at most 2.5 s": Variant({"max_run_s": 2.5}),
     "a run is known by itself alone": Variant({"track_weight": 0.0}),
     "a local speaker's voice counts as much as the run's": Variant({"track_weight": 1.0}),
+    "without pitch": Variant({"pitch_weight": 0.0}),
+    "pitch counts twice as much": Variant({"pitch_weight": 0.2}),
     "runs vote for the speaker they are clustered to": Variant(decide=voted_by_runs),
     "and short runs go with their local speakers": Variant(decide=with_their_tracks),
     "runs re-assigned to the nearest cluster, once": Variant(decide=partial(reassigned, rounds=1)),

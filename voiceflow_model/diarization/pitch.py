@@ -4,7 +4,7 @@ The network learns a voice from one recording of each speaker, and cannot tell i
 """
 
 import numpy as np
-from scipy.fft import irfft, rfft
+from scipy.fft import irfft, next_fast_len, rfft
 
 from voiceflow_model.diarization.pooling import Floats, Mask
 
@@ -28,8 +28,8 @@ def pitch_circle(samples: Floats, sample_rate_hz: int, frame_samples: int) -> Fl
     frames, size = samples.size // frame_samples, round(_WINDOW_S * rate)
     hann = np.hanning(size).astype(np.float32)
     lags = np.arange(rate // _HIGHEST_HZ - 1, rate // _LOWEST_HZ + 2)  # with a neighbour at either end
-    dearer = np.float32(_OCTAVE_COST) * np.log2(lags[1:-1] / lags[1])  # twice a period is a period as well
-    usual = _autocorrelation(hann[None])[0]
+    dearer = (_OCTAVE_COST * np.log2(lags[1:-1] / lags[1])).astype(np.float32)  # twice a period is a period as well
+    usual = _autocorrelation(hann[None], lags[-1] + 1)[0]
     points = np.zeros((frames, 2), np.float32)
     for first in range(0, frames, _BATCH):
         last = min(first + _BATCH, frames)
@@ -38,7 +38,7 @@ def pitch_circle(samples: Floats, sample_rate_hz: int, frame_samples: int) -> Fl
         part = samples[max(begin, 0) : end]
         part = np.pad(part, (max(-begin, 0), max(end - samples.size, 0))).reshape(-1, 2).mean(axis=1)
         cut = np.lib.stride_tricks.sliding_window_view(part, size)[::hop]
-        found = _autocorrelation((cut - cut.mean(axis=1, keepdims=True)) * hann)
+        found = _autocorrelation((cut - cut.mean(axis=1, keepdims=True)) * hann, lags[-1] + 1)
         likeness = found[:, lags] / np.maximum(found[:, :1], 1e-9) / (usual[lags] / usual[0])
         before, here, after = likeness[:, :-2], likeness[:, 1:-1], likeness[:, 2:]
         curve = np.minimum(before - 2 * here + after, -1e-9)  # a parabola through the three: its top is between them
@@ -65,7 +65,6 @@ def mean_pitch(points: Floats, masks: Mask) -> Floats:
     return np.where(enough[:, None] & (length > 0), total / np.maximum(length, 1e-12), 0.0).astype(np.float32)
 
 
-def _autocorrelation(windows: Floats) -> Floats:
-    size = windows.shape[1]
-    spectrum = rfft(windows, 2 * size, axis=1)
-    return np.asarray(irfft(spectrum.real**2 + spectrum.imag**2, axis=1)[:, :size], np.float32)
+def _autocorrelation(windows: Floats, lags: int) -> Floats:
+    spectrum = rfft(windows, next_fast_len(windows.shape[1] + lags, real=True), axis=1)
+    return np.asarray(irfft(spectrum.real**2 + spectrum.imag**2, axis=1)[:, :lags], np.float32)
