@@ -8,7 +8,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from voiceflow_model.diarization.pooling import Floats, Mask
 
-ROUND = 24  # semitones that lead once round the circle: two octaves, so a tracker's octave is as far as there is
+ROUND = 24  # semitones that lead once round the circle: an octave, half of it, is as far apart as voices can be
 VOICED = 0.6  # of the energy of a frame, what its best period must explain
 MIN_VOICED = 5  # frames; fewer say nothing of how high a voice is
 
