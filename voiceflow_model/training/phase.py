@@ -265,7 +265,8 @@ def _restore(
                 "phases.train.continue_from_validate is set, but this run has no validate checkpoint: "
                 "run that phase first (`voiceflow train --phase validate`)"
             )
-        state.start_from(earlier[1], same_speakers=config.corpus_of("validate") == config.corpus_of("train"))
+        same = _classes(session.record, "validate") == _classes(session.record, "train")
+        state.start_from(earlier[1], same_speakers=same)
         listener.say(f"{phase}: starting from the weights of validate, step {earlier[0].step}")
     elif run_id := config.phase(phase).start_from:
         theirs, (entry, data) = _finished(config, session, run_id, phase, listener)
