@@ -1,6 +1,5 @@
 """What every VoiceFlow flow has in common: its parameters, and how it ends."""
 
-import signal
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -9,10 +8,10 @@ import tasks  # noqa: F401 - sets Prefect's defaults, so it comes before prefect
 
 # isort: on
 from prefect import Flow
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from flows.parameters import DESCRIPTIONS, configuration, run_name, store_url
+from flows.server import serve
 from tasks.ending import flow_ending, outcome
 from tasks.run_context import due, is_continuation, logger
 from tasks.supervise import remember_deployment
@@ -59,19 +58,6 @@ def stage_flow(name: str, until: str) -> Callable[[Stages[Result]], StageFlow[Re
         return Flow(body, name=name, description=stages.__doc__, persist_result=False)
 
     return decorate
-
-
-def serve() -> None:
-    """Start the embedded server, where none is named, deaf to Ctrl-C.
-
-    A terminal sends that to both: a server that stopped at once would let the flow try for minutes to tell it how
-    the run yielded, and fail.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
-    try:
-        get_client(sync_client=True)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_here(stages: StageFlow[Result], config: RunConfig, store_url: str, run_id: str | None = None) -> Result:

@@ -1,9 +1,13 @@
 """Flows under a real server: what they return and raise, and what the server then shows."""
 
+import errno
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -191,21 +195,38 @@ def test_an_answer_of_the_server_that_gets_lost_costs_no_result(
     assert run_here(flow, tiny_config, str(tmp_path)) == Answer(value=42)  # type: ignore[arg-type]
 
 
-AT_A_TERMINAL = """
-import os, signal, time
+SERVED = """
+import os, signal, sys, time
+ends = int(sys.argv[1])
 signal.signal(signal.SIGINT, lambda *_: None)  # as whoever trains does
-from flows.stage_flow import serve
+signal.signal(signal.SIGTERM, lambda *_: None)
+from flows.server import serve
 from prefect.client.orchestration import get_client
 serve()
-os.killpg(0, signal.SIGINT)
-time.sleep(2)
 with get_client(sync_client=True) as client:
+    print(client.api_url.port, flush=True)
+    os.kill(*((os.getpid(), ends) if ends == signal.SIGKILL else (0, ends)))
+    time.sleep(2)
     print(client.hello().status_code)
 """
 
 
-def test_the_embedded_server_outlives_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ends", "answers"), [(signal.SIGINT, [b"200"]), (signal.SIGTERM, [b"200"]), (signal.SIGKILL, [])]
+)
+def test_the_embedded_server_stays_exactly_as_long_as_its_flow(
+    ends: signal.Signals, answers: list[bytes], tmp_path: Path
+) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"} | {"PREFECT_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", AT_A_TERMINAL]
-    told = subprocess.run(command, env=environment, cwd=ROOT, start_new_session=True, capture_output=True, check=False)
-    assert told.stdout.split() == [b"200"], told.stderr.decode()
+    command = [sys.executable, "-c", SERVED, str(ends.value)]
+    told = subprocess.run(
+        command, env=environment, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, check=False
+    )
+    port, *answered = told.stdout.split()
+    assert answered == answers
+    refused, deadline = 0, time.monotonic() + 60
+    while not refused and time.monotonic() < deadline:
+        with socket.socket() as asking:
+            refused = asking.connect_ex(("127.0.0.1", int(port)))
+        time.sleep(0.1)
+    assert refused == errno.ECONNREFUSED
