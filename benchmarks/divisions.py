@@ -2,12 +2,15 @@
 
 For each division, ours is tuned on conversations of its dev speakers, as an evaluation does, and measured on its test
 speakers, in the conditions of `benchmarks.diarization`; the peer has the threshold that is best on the very recordings
-that are scored. The last rows are of all recordings of all divisions: so, and with the tuning stored with the model,
-which may have seen any of the ten. Needs what `benchmarks.diarization` needs.
+that are scored. The last rows are of all recordings of all divisions: tuned so; tuned by each of the other divisions in
+turn; and as stored with the model, which may have seen any of the ten. Halves of ten people are not independent: two
+who are alike are never in both. So a division's own threshold suits it less than that of any five people would, and
+that of the others, some of whom are scored as well, a little better. Needs what `benchmarks.diarization` needs.
 
     python -m benchmarks.divisions --model MODEL --config speech corpus.url=... corpus.heldout_url=...
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -43,9 +46,10 @@ class Divided(FilesCorpus):
 
 
 class Wrong(NamedTuple):
-    """What is wrong in the same recordings: tuned on the division's dev speakers, tuned as stored, and the peer."""
+    """Errors in the same recordings, by who tuned."""
 
-    tuned: Errors
+    its_own: Errors
+    others: Errors
     stored: Errors
     peer: Errors
 
@@ -55,27 +59,30 @@ def beside(ours: Errors, peer: Errors) -> str:
     return f"{ours.rate:.1%} / {peer.rate:.1%} = {ours.rate / peer.rate:.2f}"
 
 
-def divided(model: str, config_of: dict[str, RunConfig], seed: int) -> tuple[float, dict[str, Wrong]]:
-    """The threshold of this division's dev speakers, and the errors in each condition."""
-    usual = config_of["as trained"]
-    corpus = Divided(usual.test_corpus, seed)
-    ours, peer = Diarizer.load(model), Peer()
-    stored = ours.card.tuning
+def tuned(model: str, config: RunConfig, seed: int) -> Tuning:
+    """By a division's dev speakers, from the defaults."""
+    ours = Diarizer.load(model)
     ours.card = ours.card.model_copy(update={"tuning": Tuning()})
-    tuned = tune(ours, simulated_recordings(usual, corpus, "dev"))
-    wrong = {}
+    return tune(ours, simulated_recordings(config, Divided(config.test_corpus, seed), "dev"))
+
+
+def measured(model: str, config_of: dict[str, RunConfig], tunings: Sequence[Tuning], seed: int) -> dict[str, Wrong]:
+    """The errors in each condition with a division's test speakers, given what each division was tuned to."""
+    ours, peer, wrong = Diarizer.load(model), Peer(), {}
     for condition, config in config_of.items():
-        recordings = simulated_recordings(config, corpus, "test")
+        recordings = simulated_recordings(config, Divided(config.test_corpus, seed), "test")
         analyses = [ours.analyse(one.samples) for one in recordings]
-        ways = [[decide(one, tuning) for one in analyses] for tuning in (tuned, stored)]
         heard = [peer.hear(one.samples) for one in recordings]
+        ways = [[decide(one, tuning) for one in analyses] for tuning in (*tunings, ours.card.tuning)]
         ways += [[peer.decide(one, threshold) for one in heard] for threshold in THRESHOLDS]
         rated = [
             total([errors(one.reference, turns, one.scored) for one, turns in zip(recordings, way, strict=True)])
             for way in ways
         ]
-        wrong[condition] = Wrong(rated[0], rated[1], min(rated[2:], key=lambda one: one.rate))
-    return tuned.merge_similarity, wrong
+        own, others = rated[seed], total([*rated[:seed], *rated[seed + 1 : len(tunings)]])
+        stored, *peers = rated[len(tunings) :]
+        wrong[condition] = Wrong(own, others, stored, min(peers, key=lambda one: one.rate))
+    return wrong
 
 
 def main() -> None:
@@ -88,16 +95,16 @@ def main() -> None:
     if not isinstance(configs["as trained"].test_corpus, FilesCorpusConfig):
         raise ConfigError("divisions are of the speakers of a folder: use --config speech and name corpus.heldout_url")
     print(f"| division | threshold | {' | '.join(configs)} |\n| ---: | ---: |" + " ---: |" * len(configs))
-    found = []
+    model, found, divisions = find_model(asked.model, asked.store), [], range(asked.divisions)
     with ProcessPoolExecutor(asked.jobs) as pool:
-        way = partial(divided, find_model(asked.model, asked.store), configs)
-        for seed, (threshold, wrong) in enumerate(pool.map(way, range(asked.divisions))):
+        tunings = list(pool.map(partial(tuned, model, configs["as trained"]), divisions))
+        for seed, wrong in enumerate(pool.map(partial(measured, model, configs, tunings), divisions)):
             found.append(wrong)
-            cells = [beside(one.tuned, one.peer) for one in wrong.values()]
-            print(f"| {seed} | {threshold:g} | {' | '.join(cells)} |", flush=True)
+            cells = [beside(one.its_own, one.peer) for one in wrong.values()]
+            print(f"| {seed} | {tunings[seed].merge_similarity:g} | {' | '.join(cells)} |", flush=True)
     everything = [Wrong(*map(total, zip(*(wrong[name] for wrong in found), strict=True))) for name in configs]
-    print(f"| all | | {' | '.join(beside(one.tuned, one.peer) for one in everything)} |")
-    print(f"| all, as stored | | {' | '.join(beside(one.stored, one.peer) for one in everything)} |")
+    for who, name in (("its_own", "all"), ("others", "all, tuned by the others"), ("stored", "all, as stored")):
+        print(f"| {name} | | {' | '.join(beside(getattr(one, who), one.peer) for one in everything)} |")
 
 
 if __name__ == "__main__":
