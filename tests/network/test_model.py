@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from voiceflow_model.data.keyed import keyed
-from voiceflow_model.diarization.card import ModelCard
+from voiceflow_model.diarization.card import ModelCard, Tuning
 from voiceflow_model.diarization.onnx_runtime import Diarizer
 from voiceflow_model.diarization.pooling import attentive_statistics
 from voiceflow_model.export.onnx import export_onnx, parity
@@ -57,7 +57,52 @@ def test_the_exported_front_end_is_the_trained_one(monkeypatch):
     front, waveform = LogMel(40), audio(2, 16_000)
     trained = front(waveform)
     monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
-    assert torch.allclose(front(waveform), trained, atol=1e-4)
+    for exported, one in zip(front(waveform), trained, strict=True):
+        assert torch.allclose(exported, one, atol=1e-4)
+
+
+def test_what_is_heard_against_one_spectrum_depends_on_nobody_else_in_the_window():
+    """But for how loud it is: two windows that share a second differ there by one number, in all bands and frames."""
+    shared, *others = audio(3, 16_000)
+    dull = torch.cumsum(others[1], 0) * 0.05
+    windows = torch.stack([torch.cat([shared, other]) for other in (others[0], dull)])
+    mel, spectrum = LogMel(40)(windows)
+    inside = slice(2, 96)  # the second's last frames hear what follows
+    own = (mel[0] - mel[1])[:, inside]
+    assert own.std() > 0.1
+    against_one = (mel + spectrum[..., None])[:, :, inside]
+    difference = against_one[0] - against_one[1]
+    assert torch.allclose(difference, difference.mean().expand_as(difference), atol=1e-4)
+
+
+def test_voices_are_heard_against_a_reference_and_who_talks_is_not():
+    model, waveform, activity = seeded_model(SMALL, 0).eval(), audio(2, 32_000), torch.ones(2, 100, 3)
+    own = model(waveform, activity)
+    same = model(waveform, activity, reference=own.spectrum)
+    assert torch.allclose(same.embeddings, own.embeddings, atol=1e-5)
+    other = model(waveform, activity, reference=own.spectrum.mean(0, keepdim=True) + 1)
+    assert torch.equal(other.logits, own.logits)
+    assert not torch.allclose(other.embeddings, own.embeddings, atol=1e-3)
+
+
+def test_a_recording_is_the_reference_of_its_windows_and_silence_no_part_of_it():
+    model = seeded_model(SMALL, 0).eval()
+    card = ModelCard(
+        num_speakers=3, window_s=2.0, powerset=powerset_classes(3), spectrum_bands=SMALL.mels,
+        config_hash="", run_id="", step=0,
+    )  # fmt: skip
+    diarizer = Diarizer.load(export_onnx(model, card))
+    talk = 0.1 * audio(1, 64_000)[0]
+    samples = torch.cat([talk[:32_000], torch.cumsum(talk[32_000:], 0) * 0.05, torch.zeros(32_000)])
+    truth = np.zeros((300, 1), bool)
+    truth[110:190] = True  # within the second window
+    tuning = Tuning(window_hop_s=2.0)
+    found = diarizer.analyse(samples.numpy(), tuning, truth).runs.embedding
+    windows = samples.view(3, 32_000)
+    reference = model(windows).spectrum[:2].mean(0, keepdim=True)
+    wanted = model(windows[1:2], torch.from_numpy(truth[None, 100:200].astype(np.float32)), reference=reference)
+    np.testing.assert_allclose(found, wanted.embeddings[0].detach().numpy(), atol=1e-4)
+    assert len(diarizer.analyse(np.zeros(96_000, np.float32)).runs) == 0
 
 
 def test_overlap_is_kept_out_of_pooling_unless_there_is_nothing_else():
@@ -88,7 +133,9 @@ def test_pooled_statistics_are_normalised_over_those_who_are_there():
 def test_the_exported_file_computes_what_torch_computes_and_says_what_it_is():
     model = seeded_model(SMALL, 0)
     model.embedding.norm.remember(audio(2, 64).abs() + 0.1, step=0)
-    card = ModelCard(num_speakers=3, powerset=powerset_classes(3), config_hash="c", run_id="r", step=3)
+    card = ModelCard(
+        num_speakers=3, powerset=powerset_classes(3), spectrum_bands=SMALL.mels, config_hash="c", run_id="r", step=3
+    )
     data = export_onnx(model, card)
     assert parity(model, data) <= 1e-4
     diarizer = Diarizer.load(data)

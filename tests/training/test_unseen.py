@@ -21,7 +21,10 @@ def test_it_measures_what_the_exported_file_would_do():
     found = UnseenVoices(CONFIG).measure(model)
     assert found is not None
     recordings = list(heldout_recordings(CONFIG, open_corpus(CONFIG.corpus), "dev"))
-    card = ModelCard(num_speakers=3, window_s=2.0, powerset=model.powerset.classes, config_hash="", run_id="", step=0)
+    card = ModelCard(
+        num_speakers=3, window_s=2.0, powerset=model.powerset.classes, spectrum_bands=CONFIG.network.mels,
+        config_hash="", run_id="", step=0,
+    )  # fmt: skip
     tunings = [card.tuning.model_copy(update={"merge_similarity": value}) for value in SIMILARITIES]
     exported = [export_onnx(model, card.model_copy(update={"tuning": tuning})) for tuning in tunings[::6]]
     possible = [oracle_table(Diarizer.load(data), recordings) for data in exported]

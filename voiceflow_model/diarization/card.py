@@ -26,21 +26,24 @@ class Tuning(Section):
 class ModelCard(Section):
     """Everything needed to run an exported model. Written by `voiceflow_model.export`, read by `Diarizer`.
 
-    The graph: input `waveform` (batch, samples) float32 at 16 kHz, any batch and length; outputs
+    The graph: inputs `waveform` (batch, samples) float32 at 16 kHz, any batch and length, and `reference`
+    (1 or batch, spectrum_bands), the mean `spectrum` of the recording, which voices are heard against; outputs
     `logits` (batch, frames, classes), frames = samples // 320; `embeddings` (batch, num_speakers, dim), L2-normalised,
-    pooled over the model's own decisions; `features` (batch, frames, width) and `attention` (batch, frames), from which
-    an embedding of any set of frames is pooled; and the constants `pool_weight` (dim, 2 * width), `pool_bias` (dim,):
+    pooled over the model's own decisions; `spectrum` (batch, spectrum_bands) of each window; `features` (batch, frames,
+    width) and `attention` (batch, frames), from which an embedding of any set of frames is pooled; and the constants
+    `pool_weight` (dim, 2 * width), `pool_bias` (dim,):
 
         w = softmax of attention over the chosen frames;  mu = sum w x;  sigma = sqrt(max(sum w x^2 - mu^2, 1e-4))
         embedding = l2_normalise(pool_weight @ [mu; sigma] + pool_bias)
     """
 
-    schema_version: int = 2
+    schema_version: int = 3
     sample_rate_hz: int = 16_000
     frame_s: float = 0.02
     window_s: float = 10.0
     num_speakers: int
     powerset: tuple[tuple[int, ...], ...] = Field(description="class -> local speakers active; class 0 is silence")
+    spectrum_bands: int = Field(0, ge=0, description="0: the graph has neither `reference` nor `spectrum`")
     config_hash: str
     run_id: str
     step: int

@@ -23,6 +23,7 @@ BATCH = 4  # windows per call of the graph; more gains nothing on a CPU and cost
 SILENCE = 1e-6  # a window that never exceeds this is digital silence, of which the network knows nothing
 PER_WINDOW = ("logits", "features", "attention")
 CONSTANTS = ("pool_weight", "pool_bias")
+SPECTRUM = "spectrum"
 
 
 class Diarizer:
@@ -49,8 +50,8 @@ class Diarizer:
                 f"`voiceflow export` wrote ({error})"
             ) from error
         card = _read_card(session, where)
-        outputs = {output.name for output in session.get_outputs()}
-        if missing := sorted({*PER_WINDOW, *CONSTANTS} - outputs):
+        needed = (*PER_WINDOW, *CONSTANTS, *([SPECTRUM] if card.spectrum_bands else ()))
+        if missing := sorted({*needed} - {output.name for output in session.get_outputs()}):
             raise ModelError(f"{where}: the graph lacks {', '.join(missing)}; export the checkpoint again")
         return cls(session, card)
 
@@ -84,13 +85,14 @@ class Diarizer:
         hop = max(round(tuning.window_hop_s / card.frame_s), 1)
         starts = window_starts(total, in_window, hop)
         shape = (len(starts), min(in_window, total), card.num_speakers if truth is None else truth.shape[1])
+        reference = self._recording_spectrum(samples, in_window)
         pitch = pitch_circle(samples, card.sample_rate_hz, frame)
         probabilities = np.zeros(shape, np.float32)
         runs: list[tuple[int, Runs]] = []
         pieces: list[tuple[int, Runs]] = []
         for here, waveforms in cut_batches(samples, starts, in_window * frame, frame, BATCH):
-            logits, features, attention = self._fetch(PER_WINDOW, waveforms)
-            logits[np.abs(waveforms).max(axis=1) <= SILENCE] = np.eye(1, logits.shape[2]) * 100
+            logits, features, attention = self._fetch(PER_WINDOW, waveforms, reference)
+            logits[_silent(waveforms)] = np.eye(1, logits.shape[2]) * 100
             part = slice(shape[1])  # what lies beyond is the filling of a short recording
             if truth is None:
                 probabilities[here], active = local_activity(logits[:, part], card.powerset, card.num_speakers)
@@ -116,7 +118,8 @@ class Diarizer:
         mask = np.ones(frames, np.bool_) if active is None or not active.any() else active
         if mask.shape != (frames,):
             raise ConfigError(f"active has shape {mask.shape}, need ({frames},): one value for each frame of samples")
-        features, attention = self._fetch(PER_WINDOW[1:], samples[None, : frames * self._frame_samples])
+        waveform = samples[None, : frames * self._frame_samples]
+        features, attention = self._fetch(PER_WINDOW[1:], waveform, self._recording_spectrum(waveform[0], frames))
         pooled = attentive_statistics(features[0], attention[0], mask[None], self._pool_weight, self._pool_bias)
         voice: Floats = pooled[0]
         return voice
@@ -125,11 +128,34 @@ class Diarizer:
     def _frame_samples(self) -> int:
         return round(self.card.frame_s * self.card.sample_rate_hz)
 
-    def _fetch(self, outputs: tuple[str, ...], waveforms: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def _recording_spectrum(self, samples: Samples, in_window: int) -> Floats | None:
+        """The mean spectrum (1, bands) of windows of `in_window` frames side by side; None if all are silent.
+
+        Voices are heard against it: a window's own depends on who else talks there (docs/adr/0017-one-spectrum.md).
+        """
+        if not self.card.spectrum_bands:
+            return None
+        spectra: list[Floats] = []
+        frame = self._frame_samples
+        starts = window_starts(samples.size // frame, in_window, in_window)
+        for _, waveforms in cut_batches(samples, starts, in_window * frame, frame, BATCH):
+            spectra.extend(self._fetch((SPECTRUM,), waveforms)[0][~_silent(waveforms)])
+        return np.mean(spectra, axis=0, keepdims=True) if spectra else None
+
+    def _fetch(
+        self, outputs: tuple[str, ...], waveforms: NDArray[np.float32], reference: Floats | None = None
+    ) -> list[NDArray[np.float32]]:
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = True  # the graph's own embeddings are not asked for, nor computed
-        values: list[NDArray[np.float32]] = self._session.run(outputs, {"waveform": waveforms}, options)
+        inputs = {"waveform": waveforms}
+        if bands := self.card.spectrum_bands:
+            inputs["reference"] = np.zeros((1, bands), np.float32) if reference is None else reference
+        values: list[NDArray[np.float32]] = self._session.run(outputs, inputs, options)
         return values
+
+
+def _silent(waveforms: NDArray[np.float32]) -> Mask:
+    return np.asarray(np.abs(waveforms).max(axis=1) <= SILENCE)
 
 
 def check_samples(samples: Samples) -> None:

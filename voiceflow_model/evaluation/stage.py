@@ -89,6 +89,7 @@ def _tuned_candidate(config: RunConfig, session: Session, corpus: Corpus) -> tup
         num_speakers=config.network.num_speakers,
         window_s=config.conversation.window_s,
         powerset=powerset_classes(config.network.num_speakers),
+        spectrum_bands=config.network.mels,
         config_hash=config.hash(),
         run_id=session.record.run_id,
         step=step,

@@ -16,7 +16,8 @@ from voiceflow_model.data.keyed import keyed
 from voiceflow_model.diarization.card import METADATA_KEY, ModelCard
 from voiceflow_model.network.model import FastDiarizationModel
 
-OUTPUTS = ("logits", "embeddings", "features", "attention")
+INPUTS = ("waveform", "reference")
+OUTPUTS = ("logits", "embeddings", "features", "attention", "spectrum")
 _OPSET = 17
 
 
@@ -27,8 +28,9 @@ class _Exported(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        return tuple(getattr(self.model(waveform), name) for name in OUTPUTS)
+    def forward(self, waveform: Tensor, reference: Tensor) -> tuple[Tensor, ...]:
+        output = self.model(waveform, reference=reference)
+        return tuple(getattr(output, name) for name in OUTPUTS)
 
 
 def export_onnx(model: FastDiarizationModel, card: ModelCard) -> bytes:
@@ -39,18 +41,20 @@ def export_onnx(model: FastDiarizationModel, card: ModelCard) -> bytes:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Exported(model.cpu().eval()),
-            (torch.zeros(2, 16_000),),
+            (torch.zeros(2, 16_000), torch.zeros(1, model.frontend.bands.shape[1])),
             buffer,  # type: ignore[arg-type]  # any file works, only the annotation is narrower
             dynamo=False,
             opset_version=_OPSET,
-            input_names=["waveform"],
+            input_names=list(INPUTS),
             output_names=list(OUTPUTS),
             dynamic_axes={
                 "waveform": {0: "batch", 1: "samples"},
+                "reference": {0: "references"},
                 "logits": {0: "batch", 1: "frames"},
                 "embeddings": {0: "batch"},
                 "features": {0: "batch", 1: "frames"},
                 "attention": {0: "batch", 1: "frames"},
+                "spectrum": {0: "batch"},
             },
         )
     graph = onnx.load_from_string(buffer.getvalue())
@@ -85,14 +89,15 @@ def parity(
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    worst = 0.0
+    bands, worst = model.frontend.bands.shape[1], 0.0
     for length in seconds:
         for batch in batches:
             samples = round(length * 50) * FRAME_SAMPLES
             waveform = 0.1 * keyed("parity", samples, batch).standard_normal((batch, samples), dtype=np.float32)
             waveform[:, samples // 3 : samples // 2] *= 1e-3  # near silence, where logarithms are steep
-            got = session.run(list(OUTPUTS), {"waveform": waveform})
+            reference = keyed("parity", samples).standard_normal((1, bands), dtype=np.float32)
+            got = session.run(list(OUTPUTS), dict(zip(INPUTS, (waveform, reference), strict=True)))
             with torch.no_grad():
-                wanted = _Exported(model.cpu().eval())(torch.from_numpy(waveform))
+                wanted = _Exported(model.cpu().eval())(torch.from_numpy(waveform), torch.from_numpy(reference))
             worst = max(worst, *(float(np.abs(g - w.numpy()).max()) for g, w in zip(got, wanted, strict=True)))
     return worst

@@ -10,11 +10,13 @@ from voiceflow_model.data.corpus import SAMPLE_RATE_HZ
 HOP = 160  # 10 ms
 WINDOW = 400  # 25 ms
 _FLOOR = 1e-7  # power; digital silence and the faintest hiss look alike
+_SCALE = 4.0  # of logarithms: about unit variance on speech
 
 
 class LogMel(nn.Module):
     """Waveform (batch, samples) -> log-mel (batch, mels, samples // 160), mean-normalised over time per band.
 
+    And the shape of that mean (batch, mels), its own mean over bands taken away: the window's spectrum, however loud.
     Training takes the FFT (several times faster on CPU); an ONNX export takes the same transform as a convolution with
     a fixed Fourier basis, which every runtime has. `tests/network` holds the two within 1e-4.
     """
@@ -36,7 +38,7 @@ class LogMel(nn.Module):
         self.basis: Tensor
         self.bands: Tensor
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         pad = (WINDOW - HOP) // 2
         padded = nn.functional.pad(waveform, (pad, pad))  # (batch, samples + 240)
@@ -48,7 +50,9 @@ class LogMel(nn.Module):
             real, imaginary = spectrum.real, spectrum.imag
         power = torch.addcmul(real.square(), imaginary, imaginary)  # (batch, frames, bins)
         mel = torch.log(power @ self.bands + _FLOOR)  # (batch, frames, mels)
-        return ((mel - mel.mean(1, keepdim=True)) / 4.0).transpose(1, 2)  # about unit variance on speech
+        mean = mel.mean(1, keepdim=True)
+        spectrum = (mean - mean.mean(2, keepdim=True)).squeeze(1)
+        return ((mel - mean) / _SCALE).transpose(1, 2), spectrum / _SCALE
 
 
 def mel_bands(mels: int) -> Tensor:

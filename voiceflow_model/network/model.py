@@ -46,6 +46,7 @@ class Output(NamedTuple):
     moments: Tensor  # (2, pooled width): what pooled statistics were normalised by
     features: Tensor  # (batch, frames, width): what embeddings are pooled from
     attention: Tensor  # (batch, frames)
+    spectrum: Tensor  # (batch, mels): of each window, as of `LogMel`
     likeness: list[Tensor]  # per attention block (batch, TOLD, coarse frames, coarse frames): who is the same as whom
 
 
@@ -85,27 +86,38 @@ class FastDiarizationModel(nn.Module):
         """Build the network that a configuration describes."""
         return cls(**config.model_dump())
 
-    def forward(self, waveform: Tensor, activity: Tensor | None = None, wanted: Tensor | None = None) -> Output:
+    def forward(
+        self,
+        waveform: Tensor,
+        activity: Tensor | None = None,
+        wanted: Tensor | None = None,
+        reference: Tensor | None = None,
+    ) -> Output:
         """Waveform (batch, samples), samples a multiple of 320 -> `Output`.
 
         Embeddings are pooled where `activity` (batch, frames, K) says; without it, where the model's own decisions do.
-        `wanted` (batch, frames, n) asks for those of parts of it.
+        `wanted` (batch, frames, n) asks for those of parts of it. Voices are heard against the `reference` (batch or 1,
+        mels), the spectrum of the recording, where it is given, else of the window (docs/adr/0017-one-spectrum.md).
         """
-        mel = self.frontend(waveform)
+        mel, spectrum = self.frontend(waveform)
         early = self.encoder.early(mel, self.voice_blocks)  # (batch, frames, channels)
         logits, likeness = self.segmentation(self.encoder.late(early, self.voice_blocks))
-        x, attention = self.embedding.frames(self.voice_encoder(mel) if self.voice_encoder else early)
+        if reference is not None:
+            mel = mel + (spectrum - reference)[..., None]
+        if self.voice_encoder or reference is not None:
+            early = (self.voice_encoder or self.encoder).early(mel, self.voice_blocks)
+        x, attention = self.embedding.frames(early)
         if activity is None:
             membership: Tensor = self.powerset.membership.to(logits.device)
             chosen = logits >= logits.amax(-1, keepdim=True)  # one-hot argmax, without a gather for the exporter
             activity = chosen.to(logits.dtype) @ membership
         embeddings, moments = self.embedding.pool(x, attention, clean_masks(activity.to(x.dtype), wanted))
-        return Output(logits, embeddings, moments, x, attention, likeness)
+        return Output(logits, embeddings, moments, x, attention, spectrum, likeness)
 
     def voices(self, waveform: Tensor, activity: Tensor, wanted: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The embeddings and moments of `Output` alone."""
         encoder = self.voice_encoder or self.encoder
-        x, attention = self.embedding.frames(encoder.early(self.frontend(waveform), self.voice_blocks))
+        x, attention = self.embedding.frames(encoder.early(self.frontend(waveform)[0], self.voice_blocks))
         return self.embedding.pool(x, attention, clean_masks(activity, wanted))
 
 

@@ -37,6 +37,7 @@ class UnseenVoices:
             num_speakers=model.powerset.num_speakers,
             window_s=self._config.conversation.window_s,
             powerset=model.powerset.classes,
+            spectrum_bands=self._config.network.mels,
             config_hash=self._config.hash(),
             run_id="",
             step=0,
@@ -62,6 +63,7 @@ class _Session:
 
     @torch.no_grad()
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[np.float32]], _: Any) -> list[NDArray[Any]]:
-        found = self._model(torch.from_numpy(inputs["waveform"]).to(self._device))._asdict()
+        given = {name: torch.from_numpy(value).to(self._device) for name, value in inputs.items()}
+        found = self._model(**given)._asdict()
         found["pool_weight"], found["pool_bias"] = self._model.embedding.affine()
         return [found[name].cpu().numpy() for name in outputs]
