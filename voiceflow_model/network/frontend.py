@@ -51,8 +51,8 @@ class LogMel(nn.Module):
         power = torch.addcmul(real.square(), imaginary, imaginary)  # (batch, frames, bins)
         mel = torch.log(power @ self.bands + _FLOOR)  # (batch, frames, mels)
         mean = mel.mean(1, keepdim=True)
-        spectrum = (mean - mean.mean(2, keepdim=True)).squeeze(1)
-        return ((mel - mean) / _SCALE).transpose(1, 2), spectrum / _SCALE
+        shape = (mean - mean.mean(2, keepdim=True)).squeeze(1)
+        return ((mel - mean) / _SCALE).transpose(1, 2), shape / _SCALE
 
 
 def mel_bands(mels: int) -> Tensor:
