@@ -75,8 +75,10 @@ def test_what_is_heard_against_one_spectrum_depends_on_nobody_else_in_the_window
     assert torch.allclose(difference, difference.mean().expand_as(difference), atol=1e-4)
 
 
-def test_voices_are_heard_against_a_reference_and_who_talks_is_not():
-    model, waveform, activity = seeded_model(SMALL, 0).eval(), audio(2, 32_000), torch.ones(2, 100, 3)
+@pytest.mark.parametrize("split_trunk", [False, True])
+def test_voices_are_heard_against_a_reference_and_who_talks_is_not(split_trunk):
+    model = seeded_model(SMALL.model_copy(update={"split_trunk": split_trunk}), 0).eval()
+    waveform, activity = audio(2, 32_000), torch.ones(2, 100, 3)
     own = model(waveform, activity)
     same = model(waveform, activity, reference=own.spectrum)
     assert torch.allclose(same.embeddings, own.embeddings, atol=1e-5)
